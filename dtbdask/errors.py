@@ -1,0 +1,43 @@
+"""What can go wrong, by name.
+
+Every error of the project derives from `DTBDaskError` and from the builtin a caller would expect,
+and its message carries the field, the value found and what would be right.
+"""
+
+from __future__ import annotations
+
+
+class DTBDaskError(Exception):
+    """Base of all errors raised on purpose by dtbdask."""
+
+
+class InputError(DTBDaskError, ValueError):
+    """A value given by the user is wrong: the message names it and says what would be right."""
+
+
+class InputFileError(DTBDaskError, OSError):
+    """A file given by the user cannot be read, is damaged, or is not what it claims to be."""
+
+
+class StoreError(DTBDaskError, OSError):
+    """A Zarr store is missing, foreign, incomplete or damaged."""
+
+
+class StoreExistsError(StoreError, FileExistsError):
+    """Something is already where a new store was to be written; it was left untouched."""
+
+
+class CapacityError(DTBDaskError, MemoryError):
+    """A network or run does not fit; the message carries the need, what is there and what fits."""
+
+
+class MissingDependencyError(DTBDaskError, ImportError):
+    """An optional library is asked for and absent; the message carries the command that mends it."""
+
+
+class ExchangeError(DTBDaskError, ConnectionError):
+    """Spikes could not be exchanged: names the phase, the block, the peer and the step."""
+
+
+class SessionError(DTBDaskError, RuntimeError):
+    """A session was used in a way its state does not allow, or its gang was lost."""

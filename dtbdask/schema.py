@@ -1,0 +1,284 @@
+"""Every array at rest: its name, dimensions, dtype, unit and meaning, and how stores are kept whole.
+
+A store is a Zarr v3 group written as `create` (status "writing"), regions, `commit` (status
+"complete"). Its root attribute `dtbdask` says what it is; opening one that is foreign, newer,
+uncommitted or short of a chunk is an error that says so. Each codec chain ends in crc32c, so a
+damaged chunk is an error when it is read, never silently other numbers.
+
+Row = target, column = source, in every matrix. Units are ms and mV unless an array says otherwise.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from dtbdask.errors import StoreError, StoreExistsError
+
+FORMAT = 1
+"""Version of the on-disk format; a store with a larger number is refused by name."""
+
+ROOT = "dtbdask"
+"""Root attribute that marks a store as ours."""
+
+
+@dataclass(frozen=True)
+class Array:
+    """What one array at rest is."""
+
+    name: str
+    """Path inside its store."""
+    dims: tuple[str, ...]
+    """Dimension names, singular, the same everywhere."""
+    dtype: str
+    unit: str
+    meaning: str
+
+
+def _specs(*arrays: Array) -> Mapping[str, Array]:
+    return {array.name: array for array in arrays}
+
+
+NETWORK = _specs(
+    Array("voxel/connection", ("voxel", "voxel_source"), "float64", "fibres",
+          "structural connection of each target voxel (row) from each source voxel (column)"),
+    Array("voxel/grey_matter", ("voxel",), "float64", "1", "grey matter, as given"),
+    Array("voxel/region", ("voxel",), "int32", "1", "index into the region names of the root"),
+    Array("voxel/xyz", ("voxel", "axis"), "float64", "mm", "coordinates"),
+    Array("population/voxel", ("population",), "int32", "1", "voxel the population lives in"),
+    Array("population/slot", ("population",), "int16", "1", "place in the voxel's motif"),
+    Array("population/excitatory", ("population",), "bool", "1", "its neurons excite"),
+    Array("population/size", ("population",), "int64", "neurons", "number of neurons"),
+    Array("population/degree", ("population",), "int32", "synapses", "in-degree of each neuron"),
+    Array("population/indptr", ("population_edge",), "int64", "1",
+          "row pointers of the population connection, CSR"),
+    Array("population/source", ("connection",), "int32", "1", "source population of each entry, CSR"),
+    Array("population/probability", ("connection",), "float64", "1",
+          "share of a target neuron's in-edges that come from the source population, CSR"),
+    Array("synapse/indptr", ("neuron_edge",), "int64", "1", "first synapse of each target neuron"),
+    Array("synapse/source", ("synapse",), "uint32", "1", "global index of the source neuron"),
+    Array("synapse/weight", ("synapse", "pair"), "uint8", "1/255",
+          "weight pair: AMPA and NMDA of an excitatory source, GABA_A and GABA_B of an inhibitory"),
+)
+"""The network store. `population/parameter/<name>` and `neuron/<name>` hold the model parameters."""
+
+RECORDING = _specs(
+    Array("spike_count", ("step", "population"), "int32", "spikes", "spikes of a population a step"),
+    Array("spike_step", ("spike",), "int64", "steps", "step of each recorded spike, ascending"),
+    Array("spike_neuron", ("spike",), "int64", "1", "global neuron index of each recorded spike"),
+    Array("bold", ("frame", "voxel"), "float64", "1", "BOLD signal at the end of each frame"),
+)
+"""The recording store."""
+
+POSTERIOR = _specs(
+    Array("parameter_value", ("frame", "member", "parameter", "voxel"), "float64", "1",
+          "hyper-parameters that each member ran the frame with"),
+    Array("bold_observed", ("frame", "voxel"), "float64", "1", "observed BOLD, scaled"),
+    Array("bold_forecast", ("frame", "member", "voxel"), "float64", "1",
+          "BOLD at the end of a frame before its observation was used"),
+    Array("bold_analysis", ("frame", "member", "voxel"), "float64", "1",
+          "BOLD of the members after the update with the observation of the frame"),
+    Array("rate", ("frame", "member", "voxel"), "float64", "Hz", "mean firing rate in the frame"),
+    Array("bold_free", ("frame", "member", "voxel"), "float64", "1",
+          "BOLD of the same prior ensemble, never updated"),
+    Array("parameter_prior", ("member", "parameter", "voxel"), "float64", "1",
+          "hyper-parameters of the prior ensemble, which the free run keeps"),
+    Array("parameter_truth", ("parameter", "voxel"), "float64", "1",
+          "hidden truth; only in a twin experiment"),
+)
+"""The posterior store of an assimilation."""
+
+
+def provenance() -> dict[str, Any]:
+    """Versions and date that every store carries."""
+    packages = ("dtbdask", "numpy", "numba", "dask", "distributed", "zarr", "scipy")
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"made": made, "python": platform.python_version(), "versions": versions}
+
+
+def create_store(
+    path: str | Path, kind: str, attributes: Mapping[str, Any], *, overwrite: bool = False
+) -> zarr.Group:
+    """Begin a store.
+
+    Parameters
+    ----------
+    path : path
+        Directory to be made.
+    kind : {"network", "recording", "posterior"}
+        What the store will be.
+    attributes : mapping
+        Put into the root attribute beside kind, format, status and provenance.
+    overwrite : bool
+        Replace a dtbdask store of the same kind. Anything else at `path` is never touched.
+
+    Raises
+    ------
+    StoreExistsError
+        Something is at `path` already.
+    StoreError
+        The directory cannot be written.
+    """
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        _clear(path, kind, overwrite)
+    root = {"kind": kind, "format": FORMAT, "status": "writing", **provenance(), **attributes}
+    try:
+        return zarr.create_group(path, overwrite=False, attributes={ROOT: root}, zarr_format=3)
+    except OSError as error:
+        raise StoreError(f"cannot write a {kind} store at {path}: {error}") from error
+
+
+def _clear(path: Path, kind: str, overwrite: bool) -> None:
+    try:
+        found = read_root(path)["kind"]
+    except StoreError:
+        found = None
+    if found == kind and overwrite:
+        shutil.rmtree(path)
+        return
+    what = f"a dtbdask {found} store" if found else "not a dtbdask store"
+    hint = "pass overwrite to replace it" if found == kind else "choose another path"
+    raise StoreExistsError(f"{path} exists already and is {what}; it was left untouched; {hint}")
+
+
+def create(
+    group: zarr.Group, spec: Array, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str = ""
+) -> Any:
+    """Create one array of a store; chunks are written by one writer each, whole.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        Root of the store.
+    spec : Array
+        What it is.
+    shape, chunks : tuple of int
+        Sizes by dimension; a chunk is never larger than its dimension.
+    dtype : str
+        Replaces the dtype of the spec (a wider weight of an imported network, say).
+    """
+    chunks = tuple(max(1, min(c, n)) for c, n in zip(chunks, shape, strict=True))
+    dtype = dtype or spec.dtype
+    return group.create_array(
+        spec.name,
+        shape=shape,
+        chunks=chunks,
+        dtype=dtype,
+        dimension_names=spec.dims,
+        attributes={"units": spec.unit, "long_name": spec.meaning},
+        compressors=[
+            BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=np.dtype(dtype).itemsize),
+            Crc32cCodec(),
+        ],
+        fill_value=0,
+        config={"write_empty_chunks": True},
+    )
+
+
+def write(group: zarr.Group, spec: Array, values: Any, chunk: int = 1 << 20) -> None:
+    """Create an array and write it whole, chunked along its first dimension only."""
+    values = np.asarray(values, dtype=spec.dtype)
+    create(group, spec, values.shape, (chunk, *values.shape[1:]))[...] = values
+
+
+def commit(group: zarr.Group) -> None:
+    """Check that every chunk is there, then mark the store complete: the last thing written."""
+    missing = list(missing_chunks(group))
+    if missing:
+        raise StoreError(f"{group.store_path}: cannot be completed, {_tell(missing)}")
+    update_root(group, status="complete")
+
+
+def update_root(group: zarr.Group, **changes: Any) -> None:
+    """Change entries of the root attribute in one atomic rewrite of the group's metadata."""
+    group.update_attributes({ROOT: {**dict(group.attrs[ROOT]), **changes}})
+
+
+def missing_chunks(group: zarr.Group) -> Iterable[tuple[str, int, int]]:
+    """Arrays that lack chunks: (name, chunks present, chunks expected)."""
+    for name, array in group.members(max_depth=None):
+        if isinstance(array, zarr.Array) and array.nchunks_initialized < array.nchunks:
+            yield name, array.nchunks_initialized, array.nchunks
+
+
+def _tell(missing: list[tuple[str, int, int]]) -> str:
+    name, present, expected = missing[0]
+    more = f" and {len(missing) - 1} more arrays" if len(missing) > 1 else ""
+    return f"array {name!r} has {present} of its {expected} chunks{more}"
+
+
+def read_root(path: str | Path) -> dict[str, Any]:
+    """Root attribute of a store of ours, whatever its status.
+
+    Raises
+    ------
+    StoreError
+        Nothing is there, it is not ours, or its format is newer than this version reads.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise StoreError(f"{path}: no such store")
+    try:
+        attributes = zarr.open_group(path, mode="r", zarr_format=3).attrs.asdict()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path}: not a Zarr v3 group ({type(error).__name__})") from error
+    root = attributes.get(ROOT)
+    if not isinstance(root, dict) or "kind" not in root or "format" not in root:
+        raise StoreError(f"{path}: a Zarr group, but not a dtbdask store (no {ROOT!r} attribute)")
+    if root["format"] > FORMAT:
+        raise StoreError(
+            f"{path}: written in format {root['format']}, this version reads up to {FORMAT}; "
+            "upgrade with: pip install --upgrade dtbdask"
+        )
+    return root
+
+
+def open_store(path: str | Path, kind: str, *, status: str = "complete") -> zarr.Group:
+    """Open a store read-only after checking that it is of this kind, committed and whole.
+
+    Parameters
+    ----------
+    path : path
+        The store.
+    kind : {"network", "recording", "posterior"}
+        What it must be.
+    status : {"complete", "any"}
+        "any" also opens a store that is still being written.
+
+    Raises
+    ------
+    StoreError
+        Missing, foreign, of another kind, uncommitted, or short of a chunk.
+    """
+    root = read_root(path)
+    if root["kind"] != kind:
+        raise StoreError(f"{path}: a dtbdask {root['kind']} store, expected a {kind} store")
+    group = zarr.open_group(Path(path), mode="r", zarr_format=3)
+    if status == "any":
+        return group
+    missing = list(missing_chunks(group))
+    if root["status"] != "complete":
+        lack = _tell(missing) if missing else "its commit mark is absent"
+        raise StoreError(
+            f"{path}: this {kind} was never completed ({lack}); run the same command again to resume"
+        )
+    if missing:
+        raise StoreError(f"{path}: damaged, {_tell(missing)}")
+    return group
