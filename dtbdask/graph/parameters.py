@@ -1,0 +1,175 @@
+"""The parameters of the model: names, units, defaults and bounds of sense.
+
+A parameter has a value for each population and may be overridden by a value for each neuron. The
+defaults are the constants of DTB's regional example, with the background current of its demo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dtbdask.errors import InputError
+from dtbdask.kernels import RECEPTORS
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What one parameter is."""
+
+    name: str
+    unit: str
+    default: float
+    meaning: str
+    low: float = -np.inf
+    """Smallest value that makes sense."""
+    high: float = np.inf
+
+
+def _receptor(kind: str, unit: str, defaults: tuple[float, ...], meaning: str, low: float) -> list[Parameter]:
+    return [
+        Parameter(f"{kind}_{receptor}", unit, default, f"{meaning} of the {receptor} receptor", low)
+        for receptor, default in zip(RECEPTORS, defaults, strict=True)
+    ]
+
+
+_TINY = 1e-9
+
+PARAMETERS: Mapping[str, Parameter] = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter("c", "1", 0.5, "membrane capacitance", _TINY),
+        Parameter("t_ref", "ms", 2.0, "refractory period", 0.0),
+        Parameter("g_l", "1/ms", 0.025, "leak conductance", 0.0),
+        Parameter("v_l", "mV", -70.0, "leak reversal potential"),
+        Parameter("v_th", "mV", -50.0, "threshold"),
+        Parameter("v_reset", "mV", -55.0, "reset potential"),
+        Parameter("i_ext", "mV/ms", 0.0, "constant external current"),
+        Parameter("noise_rate", "1/step", 0.0, "probability of a noise spike in a step", 0.0, 1.0),
+        Parameter("ou_mean", "mV/ms", 0.5, "mean of the Ornstein-Uhlenbeck background current"),
+        Parameter("ou_sigma", "mV/ms", 0.15, "stationary deviation of the background current", 0.0),
+        Parameter("ou_tau", "ms", 4.0, "correlation time of the background current", _TINY),
+        *_receptor("g", "1/ms", (0.002, 0.0, 0.01, 0.0), "conductance", 0.0),
+        *_receptor("e", "mV", (0.0, 0.0, -70.0, -100.0), "reversal potential", -np.inf),
+        *_receptor("tau", "ms", (2.0, 40.0, 20.0, 50.0), "decay time", _TINY),
+    )
+}
+"""All parameters by name."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Values of all parameters.
+
+    Attributes
+    ----------
+    population : dict of (population,) float64
+        A value of each parameter for each population.
+    neuron : dict of (neuron,) float64
+        Values that replace those of the population, neuron by neuron.
+    """
+
+    population: Mapping[str, Floats]
+    neuron: Mapping[str, Floats] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, n_populations: int, values: Mapping[str, ArrayLike] | None = None) -> Parameters:
+        """Defaults, with some values replaced.
+
+        Parameters
+        ----------
+        n_populations : int
+            Number of populations.
+        values : mapping of str to float or (population,) float
+            Replacements by name.
+
+        Raises
+        ------
+        InputError
+            An unknown name, a wrong length, a value that is not finite or beyond its bounds, or a
+            reset potential that is not below the threshold.
+        """
+        values = dict(values or {})
+        for name in values:
+            if name not in PARAMETERS:
+                raise InputError(f"unknown parameter {name!r}; known are {', '.join(PARAMETERS)}")
+        full = {
+            name: check(name, values.get(name, parameter.default), n_populations, "population")
+            for name, parameter in PARAMETERS.items()
+        }
+        parameters = cls(full)
+        parameters._check_reset()
+        return parameters
+
+    def with_neuron(self, values: Mapping[str, ArrayLike], n_neurons: int) -> Parameters:
+        """The same with per-neuron values of some parameters.
+
+        Parameters
+        ----------
+        values : mapping of str to (neuron,) float
+        n_neurons : int
+        """
+        neuron = {name: check(name, value, n_neurons, "neuron") for name, value in values.items()}
+        return Parameters(self.population, {**self.neuron, **neuron})
+
+    def on(self, name: str) -> bool:
+        """Whether a parameter differs from zero somewhere."""
+        return bool(np.any(self.neuron.get(name, self.population[name])))
+
+    def restrict(self, start: int, stop: int) -> Parameters:
+        """The same with the per-neuron values of a range of neurons only."""
+        neuron = {name: value[start:stop] for name, value in self.neuron.items()}
+        return Parameters(self.population, neuron)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names, in the order of `PARAMETERS`."""
+        return iter(PARAMETERS)
+
+    def _check_reset(self) -> None:
+        bad = np.flatnonzero(self.population["v_reset"] >= self.population["v_th"])
+        if bad.size:
+            p = int(bad[0])
+            reset, threshold = (self.population[name][p] for name in ("v_reset", "v_th"))
+            raise InputError(
+                f"v_reset of population {p} is {reset:g} mV, not below its v_th of {threshold:g} mV"
+            )
+
+
+def check(name: str, value: ArrayLike, length: int, dimension: str) -> Floats:
+    """Values of one parameter as an array of the right length, or an error.
+
+    Parameters
+    ----------
+    name : str
+        Parameter.
+    value : float or (length,) float
+        Values.
+    length : int
+    dimension : str
+        What the length counts, for the message.
+
+    Returns
+    -------
+    (length,) float64
+    """
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: {value!r} is not a number or an array of numbers") from error
+    if array.ndim > 1 or (array.ndim == 1 and array.size != length):
+        raise InputError(f"{name} has shape {array.shape}; expected one value or ({length},) {dimension}")
+    array = np.array(np.broadcast_to(array, (length,)))
+    spec = PARAMETERS[name]
+    bad = np.flatnonzero(~np.isfinite(array) | (array < spec.low) | (array > spec.high))
+    if bad.size:
+        where = f" of {dimension} {bad[0]}" if np.ndim(value) else ""
+        raise InputError(
+            f"{name}{where} is {array[bad[0]]:g} {spec.unit}; expected a finite value "
+            f"from {spec.low:g} to {spec.high:g}"
+        )
+    return array

@@ -1,0 +1,203 @@
+"""Where in-edges come from: regenerated from the recipe, read from a store, or held in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import dask
+import dask.array as da
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from dtbdask import schema
+from dtbdask.graph.wiring import InEdges, Recipe
+
+
+class Synapses(Protocol):
+    """Anything that knows the in-edges of every neuron."""
+
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses."""
+
+    @property
+    def largest_degree(self) -> int:
+        """Largest in-degree of a neuron: it bounds the kick of a step."""
+
+    @property
+    def weight_dtype(self) -> np.dtype[np.unsignedinteger]:
+        """Integer type of the weights."""
+
+    @property
+    def weight_scale(self) -> float:
+        """Weight of integer 1."""
+
+    def in_edges(self, start: int, stop: int) -> InEdges:
+        """In-edges of the neurons `start` to `stop`."""
+
+
+UINT8 = np.dtype(np.uint8)
+UINT8_SCALE = 1 / 255
+
+
+@dataclass(frozen=True)
+class Procedural:
+    """Synapses made from the recipe whenever they are asked for."""
+
+    recipe: Recipe
+    weight_dtype: np.dtype[np.unsignedinteger] = UINT8
+    weight_scale: float = UINT8_SCALE
+
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses."""
+        return int(self.recipe.first_synapse[-1])
+
+    @property
+    def largest_degree(self) -> int:
+        """Largest in-degree."""
+        return int(self.recipe.degree.max())
+
+    def in_edges(self, start: int, stop: int) -> InEdges:
+        """In-edges of the neurons `start` to `stop`."""
+        return self.recipe.wire(start, stop)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Synapses read from the `synapse` group of a network store."""
+
+    path: str
+    recipe: Recipe
+    weight_dtype: np.dtype[np.unsignedinteger] = UINT8
+    weight_scale: float = UINT8_SCALE
+
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses."""
+        return int(self.recipe.first_synapse[-1])
+
+    @property
+    def largest_degree(self) -> int:
+        """Largest in-degree."""
+        return int(self.recipe.degree.max())
+
+    def in_edges(self, start: int, stop: int) -> InEdges:
+        """In-edges of the neurons `start` to `stop`."""
+        group = zarr.open_group(self.path, mode="r")["synapse"]
+        indptr = self.recipe.synapse_of(np.arange(start, stop + 1))
+        low, high = int(indptr[0]), int(indptr[-1])
+        return InEdges(indptr - low, group["source"][low:high], group["weight"][low:high])
+
+
+@dataclass(frozen=True)
+class Held:
+    """Synapses of an imported network, in memory.
+
+    Attributes
+    ----------
+    edges : InEdges
+        Of all neurons.
+    weight_scale : float
+    """
+
+    edges: InEdges
+    weight_scale: float
+
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses."""
+        return int(self.edges.indptr[-1])
+
+    @property
+    def largest_degree(self) -> int:
+        """Largest in-degree."""
+        return int(np.diff(self.edges.indptr).max(initial=0))
+
+    @property
+    def weight_dtype(self) -> np.dtype[np.unsignedinteger]:
+        """Integer type of the weights."""
+        return self.edges.weight.dtype
+
+    def in_edges(self, start: int, stop: int) -> InEdges:
+        """In-edges of the neurons `start` to `stop`."""
+        indptr = self.edges.indptr[start : stop + 1]
+        low, high = indptr[0], indptr[-1]
+        return InEdges(indptr - low, self.edges.source[low:high], self.edges.weight[low:high])
+
+
+def lazy(recipe: Recipe, chunk: int) -> tuple[da.Array, da.Array]:
+    """Source and weight of all synapses as lazy Dask arrays, regenerated chunk by chunk.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    chunk : int
+        Synapses in a chunk.
+
+    Returns
+    -------
+    source : (synapse,) uint32
+    weight : (synapse, pair) uint8
+    """
+    n = int(recipe.first_synapse[-1])
+    made = dask.delayed(recipe, pure=True)
+    sources, weights = [], []
+    for start in range(0, n, chunk):
+        stop = min(start + chunk, n)
+        both = made.synapses(start, stop, pure=True)
+        sources.append(da.from_delayed(both[0], (stop - start,), np.uint32))
+        weights.append(da.from_delayed(both[1], (stop - start, 2), np.uint8))
+    return da.concatenate(sources), da.concatenate(weights)
+
+
+def write_chunk(path: str, recipe: Recipe, chunk: int, start: int) -> int:
+    """Wire one chunk of synapses and write it: the only writer of that chunk.
+
+    A chunk that is there already is left alone, which makes an interrupted build resumable: chunk
+    files appear whole or not at all.
+
+    Returns
+    -------
+    int
+        Synapses in the chunk.
+    """
+    group = zarr.open_group(path, mode="r+")
+    stop = min(start + chunk, int(recipe.first_synapse[-1]))
+    if not _present(group, start // chunk):
+        source, weight = recipe.synapses(start, stop)
+        group[schema.NETWORK["synapse/source"].name][start:stop] = source
+        group[schema.NETWORK["synapse/weight"].name][start:stop] = weight
+    return stop - start
+
+
+def _present(group: zarr.Group, index: int) -> bool:
+    root = group.store_path.store.root  # a LocalStore: networks are built on a file system
+    return all(
+        (root / group.path / name / "c" / str(index) / tail).exists()
+        for name, tail in (("synapse/source", ""), ("synapse/weight", "0"))
+    )
+
+
+def check_weights(weight: NDArray[np.floating], largest_degree: int) -> tuple[NDArray[np.uint32], float]:
+    """Fixed-point integers of floating-point weights, so wide that no kick overflows 32 bits.
+
+    Parameters
+    ----------
+    weight : (synapse, pair) float
+        Finite and not negative.
+    largest_degree : int
+        Largest in-degree.
+
+    Returns
+    -------
+    integer : (synapse, pair) uint32
+    scale : float
+        Weight of integer 1; half of it is the largest rounding error.
+    """
+    bits = min(24, 32 - int(np.ceil(np.log2(max(largest_degree, 1) + 1))))
+    top = float(weight.max(initial=0)) or 1.0
+    scale = top / (2**bits - 1)
+    return np.rint(weight.astype(np.float64) / scale).astype(np.uint32), scale

@@ -1,0 +1,362 @@
+"""The hot operations in Numba: one part of a block a call, GIL released, no atomics.
+
+The contract stands in `dtbdask.kernels`, the random numbers in `dtbdask.rng`. The order of the
+float operations here is that of the CUDA text: change both, the oracle and a test in one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+from numpy.typing import NDArray
+
+from dtbdask import rng
+from dtbdask.kernels import Coefficient, Features
+from dtbdask.kernels.cpu_random import tile_normals, tile_words
+from dtbdask.kernels.cpu_wire import alias, count, place, wire
+
+__all__ = ["alias", "census", "count", "deliver", "integrate", "place", "select", "wire"]
+
+_TILE = rng.TILE
+_BACKGROUND, _NOISE = np.uint32(rng.Purpose.BACKGROUND), np.uint32(rng.Purpose.NOISE)
+_CHUNK = 8 * _TILE
+"""Neurons advanced together: their state stays in the first-level cache."""
+_AHEAD = 4
+"""Rows by which the prefetch runs ahead of the delivery."""
+
+
+@intrinsic
+def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
+    """Ask the memory for `array.flat[index]` without waiting for it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        builder.call(function, [address, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+@cache
+def integrate(features: Features) -> Callable[..., None]:
+    """Kernel that advances one part of a block by one exchange step, for a set of features.
+
+    The kernel adds the kicks to J and clears them, then runs `t_steps` sub-steps of background
+    current, membrane (forward Euler), threshold and exact decay of J, and lists the neurons that
+    fired or had a noise spike, ascending.
+
+    Kernel arguments
+    ----------------
+    v, ou : (member, neuron) float, mV and current
+    j : four (member, neuron) float
+        Traces of the receptors; those that are off are never touched.
+    refractory : (member, neuron) uint16, sub-steps
+    kick : (2, member, neuron) uint16, uint32 or uint64
+    value : (member, population, coefficient) float
+    factor : (slot, neuron) float
+        Per-neuron factors of the coefficients that have a slot.
+    run_stop, run_population : (run,) int64
+        Last neuron + 1 and population of each run of neurons of one population.
+    part : int
+        Which part; it owns neurons `bounds[part]` to `bounds[part + 1]`.
+    bounds : (part_edge,) int64
+    first_neuron, first_member : int
+        Global indices of neuron 0 and member 0 of the block.
+    key : (2,) uint32
+        Seed of the run.
+    step, t_steps : int
+    scale : float
+        Weight of integer 1.
+    fired : (member, neuron) uint32
+        Written: local indices, from `bounds[part]` on.
+    n_fired : (member, part) int64
+        Written.
+    """
+    background, noise = features.background, features.noise
+    add_kicks, substep = _add_kicks(features), _substep(features)
+    probability = int(Coefficient.NOISE)
+
+    @njit(nogil=True, cache=True)
+    def kernel(
+        v, ou, j, refractory, kick, value, factor, run_stop, run_population, part, bounds,
+        first_neuron, first_member, key, step, t_steps, scale, fired, n_fired,
+    ):  # fmt: skip
+        words = np.empty((4, rng.LANE), np.uint32)
+        scratch = np.empty((2, rng.LANE), np.float32)
+        z, flag = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.uint8)
+        eight = flag.view(np.uint64)
+        for m in range(v.shape[0]):
+            n = bounds[part]
+            run = np.searchsorted(run_stop, n, side="right")
+            start = n
+            while start < bounds[part + 1]:
+                tile = (first_neuron + start) // _TILE
+                base = tile * _TILE - first_neuron
+                stop = min(base + _CHUNK, bounds[part + 1])
+                flag[:] = 0
+                add_kicks(j, kick, m, start, stop, scale)
+                for s in range(t_steps):
+                    if background:
+                        for k in range(-(-(stop - base) // _TILE)):
+                            tile_words(words, _BACKGROUND, tile + k, step * t_steps + s,
+                                       first_member + m, key)  # fmt: skip
+                            tile_normals(z[k * _TILE : (k + 1) * _TILE], words, scratch)
+                    a, r = start, run
+                    while a < stop:
+                        b = min(stop, run_stop[r])
+                        substep(v, ou, j, refractory, np.uint64(m), value[m, run_population[r]],
+                                factor, z, flag, np.uint64(base), a, b)  # fmt: skip
+                        a = b
+                        r += 1
+                if noise:
+                    a, r = start, run
+                    for k in range(-(-(stop - base) // _TILE)):
+                        tile_words(words, _NOISE, tile + k, step, first_member + m, key)
+                        edge = min(stop, base + (k + 1) * _TILE)
+                        while a < edge:
+                            b = min(edge, run_stop[r])
+                            add_noise(flag[a - base : b - base], words.reshape(_TILE),
+                                      a - base - k * _TILE,
+                                      value[m, run_population[r], probability])  # fmt: skip
+                            a = b
+                            r += a == run_stop[r]
+                while run < run_stop.size and run_stop[run] <= stop:
+                    run += 1
+                for word in range(eight.size):
+                    if eight[word] != 0:
+                        for i in range(8 * word, 8 * word + 8):
+                            if flag[i] != 0:
+                                fired[m, n] = base + i
+                                n += 1
+                start = stop
+            n_fired[m, part] = n - bounds[part]
+
+    return kernel
+
+
+@njit
+def add_noise(flag, word, offset, probability):
+    p = np.float32(probability)
+    for i in range(flag.size):
+        u = np.float32(np.int32(word[offset + i] >> np.uint32(8))) * np.float32(2.0**-24)
+        flag[i] |= np.uint8(u < p)
+
+
+def _add_kicks(features: Features) -> Callable[..., None]:
+    """Add the kicks of a tile to the traces of its receptors, scaled, and clear them."""
+    ampa, nmda, gaba_a, gaba_b = features.receptors
+
+    @njit
+    def one(trace, kick, scale):
+        real = trace.dtype.type
+        for i in range(trace.size):
+            trace[i] += real(kick[i]) * scale
+            kick[i] = 0
+
+    @njit
+    def two(low, high, kick, scale):
+        real, number = low.dtype.type, kick.dtype.type
+        half = number(4 * kick.itemsize)
+        for i in range(low.size):
+            y = number(kick[i] >> half)
+            x = number(kick[i] - number(y << half))
+            low[i] += real(x) * scale
+            high[i] += real(y) * scale
+            kick[i] = 0
+
+    @njit
+    def add_kicks(j, kick, m, a, b, scale):
+        if ampa and nmda:
+            two(j[0][m, a:b], j[1][m, a:b], kick[0, m, a:b], scale)
+        elif ampa:
+            one(j[0][m, a:b], kick[0, m, a:b], scale)
+        elif nmda:
+            one(j[1][m, a:b], kick[0, m, a:b], scale)
+        if gaba_a and gaba_b:
+            two(j[2][m, a:b], j[3][m, a:b], kick[1, m, a:b], scale)
+        elif gaba_a:
+            one(j[2][m, a:b], kick[1, m, a:b], scale)
+        elif gaba_b:
+            one(j[3][m, a:b], kick[1, m, a:b], scale)
+
+    return add_kicks
+
+
+def _substep(features: Features) -> Callable[..., None]:
+    """One sub-step of the neurons `a` to `b`, all of one population.
+
+        I_ou += (1 - e^(-h/tau)) (mean - I_ou) + sigma sqrt(1 - e^(-2h/tau)) z
+        V    += h/C [ g_L (V_L - V) + I_ext + I_ou + sum_u g_u (V_u - V) J_u ]
+        J_u  *= e^(-h/tau_u)
+
+    V shows V_th in the sub-step of a spike and V_reset after it; integration resumes from V_reset
+    after as many sub-steps as the refractory period has (at least one).
+    """
+    ampa, nmda, gaba_a, gaba_b = features.receptors
+    background, slots = features.background, features.slots
+
+    @njit(inline="always")
+    def at(scalar, coefficient, factor, i):
+        if slots[coefficient] >= 0:
+            return scalar * factor[slots[coefficient], i]
+        return scalar
+
+    @njit
+    def substep(v, ou, j, refractory, m, p, factor, z, flag, base, a, b):
+        real = v.dtype.type
+        h_over_c, g_l, v_l, v_th, v_reset = p[0], p[1], p[2], p[3], p[4]
+        i_ext, pause, mean, rate, kick = p[5], p[6], p[7], p[8], p[9]
+        g0, g1, g2, g3 = p[11], p[12], p[13], p[14]
+        e0, e1, e2, e3 = p[15], p[16], p[17], p[18]
+        d0, d1, d2, d3 = p[19], p[20], p[21], p[22]
+        for i in range(np.uint64(a), np.uint64(b)):
+            k = np.uint64(i - base)
+            resting = refractory[m, i] > 0
+            left = np.uint16(refractory[m, i] - np.uint16(resting))
+            reset = at(v_reset, 4, factor, i)
+            x = reset if resting else v[m, i]
+            current = at(i_ext, 5, factor, i)
+            if background:
+                noise = ou[m, i] + at(rate, 8, factor, i) * (at(mean, 7, factor, i) - ou[m, i])
+                noise = noise + at(kick, 9, factor, i) * real(z[k])
+                ou[m, i] = noise
+                current = current + noise
+            if ampa:
+                current += at(g0, 11, factor, i) * (at(e0, 15, factor, i) - x) * j[0][m, i]
+                j[0][m, i] *= at(d0, 19, factor, i)
+            if nmda:
+                current += at(g1, 12, factor, i) * (at(e1, 16, factor, i) - x) * j[1][m, i]
+                j[1][m, i] *= at(d1, 20, factor, i)
+            if gaba_a:
+                current += at(g2, 13, factor, i) * (at(e2, 17, factor, i) - x) * j[2][m, i]
+                j[2][m, i] *= at(d2, 21, factor, i)
+            if gaba_b:
+                current += at(g3, 14, factor, i) * (at(e3, 18, factor, i) - x) * j[3][m, i]
+                j[3][m, i] *= at(d3, 22, factor, i)
+            leak = at(g_l, 1, factor, i) * (at(v_l, 2, factor, i) - x)
+            y = x + at(h_over_c, 0, factor, i) * (leak + current)
+            y = reset if left > 0 else y
+            threshold = at(v_th, 3, factor, i)
+            fires = y >= threshold
+            v[m, i] = threshold if fires else y
+            refractory[m, i] = np.uint16(at(pause, 6, factor, i)) if fires else left
+            flag[k] |= np.uint8(fires)
+
+    return substep
+
+
+@njit(nogil=True, cache=True)
+def deliver(
+    kick: NDArray[Any], fired: NDArray[np.uint32], n_fired: NDArray[np.int64],
+    bounds: NDArray[np.int64], indptr: NDArray[np.int64], target: NDArray[np.uint32],
+    weight: Any, inhibitory: NDArray[np.uint8],
+) -> None:  # fmt: skip
+    """Add the weights of the edges of every fired row to the kicks of their targets in one part.
+
+    Parameters
+    ----------
+    kick : (2, member, neuron) uint16, uint32 or uint64
+        Added to.
+    fired : (member, row) uint32
+        Rows that fired; list `k` of a member starts at `bounds[k]` and has `n_fired[member, k]`.
+    n_fired : (member, list) int64
+    bounds : (list_edge,) int64
+    indptr : (row_edge,) int64
+        Edges of a row that end in this part.
+    target : (edge,) uint32
+        Target neuron; with its weight in the low 8 bits where `weight` is None.
+    weight : (edge, pair) uint8 or uint32, or None
+    inhibitory : (row,) uint8
+    """
+    number = kick.dtype.type
+    half = number(4 * kick.itemsize)
+    for m in range(n_fired.shape[0]):
+        for part in range(n_fired.shape[1]):
+            rows = fired[m, bounds[part] : bounds[part] + n_fired[m, part]]
+            for k in range(rows.size):
+                if k + _AHEAD < rows.size:
+                    ahead = rows[k + _AHEAD]
+                    for e in range(indptr[ahead], indptr[ahead + 1], 16):
+                        _prefetch(target, e)
+                if k + 2 * _AHEAD < rows.size:
+                    _prefetch(indptr, rows[k + 2 * _AHEAD])
+                row = rows[k]
+                sums = kick[inhibitory[row], m]
+                for e in range(indptr[row], indptr[row + 1]):
+                    if weight is None:
+                        edge = target[e]
+                        sums[edge >> np.uint32(8)] += number(edge & np.uint32(255))
+                    elif weight.shape[1] == 1:
+                        sums[target[e]] += number(weight[e, 0])
+                    else:
+                        sums[target[e]] += number(weight[e, 0]) + (number(weight[e, 1]) << half)
+
+
+@njit(nogil=True, cache=True)
+def select(
+    out: NDArray[np.uint32], fired: NDArray[np.uint32], n_fired: NDArray[np.int64],
+    bounds: NDArray[np.int64], position: NDArray[np.int64],
+) -> int:  # fmt: skip
+    """Positions, in a peer's list of the neurons it hears, of those that fired.
+
+    Parameters
+    ----------
+    out : (neuron,) uint32
+        Written.
+    fired : (neuron,) uint32
+        Local indices; list `k` starts at `bounds[k]` and has `n_fired[k]`.
+    n_fired : (list,) int64
+    bounds : (list_edge,) int64
+    position : (neuron,) int64
+        Position of each local neuron in the peer's list, or -1.
+
+    Returns
+    -------
+    int
+        How many were written.
+    """
+    n = 0
+    for part in range(n_fired.size):
+        for k in range(n_fired[part]):
+            at = position[fired[bounds[part] + k]]
+            if at >= 0:
+                out[n] = at
+                n += 1
+    return n
+
+
+@njit(nogil=True, cache=True)
+def census(
+    spikes: NDArray[np.int32], fired: NDArray[np.uint32], n_fired: NDArray[np.int64],
+    bounds: NDArray[np.int64], run_stop: NDArray[np.int64], run_population: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Count the spikes of each population.
+
+    Parameters
+    ----------
+    spikes : (member, population) int32
+        Added to.
+    fired, n_fired, bounds
+        As `integrate` writes them.
+    run_stop, run_population : (run,) int64
+    """
+    for m in range(n_fired.shape[0]):
+        run = 0
+        for part in range(n_fired.shape[1]):
+            for k in range(n_fired[m, part]):
+                neuron = fired[m, bounds[part] + k]
+                while run_stop[run] <= neuron:
+                    run += 1
+                spikes[m, run_population[run]] += 1

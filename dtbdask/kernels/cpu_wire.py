@@ -1,0 +1,291 @@
+"""Wiring in Numba: in-edges from the recipe, and their transpose to source order.
+
+Slot `k` of neuron `i` draws, in round `r`, the Philox words of counter `(i, k + 2^24 r)`: the first
+chooses the source population (Walker's alias table in integers), the second a neuron of it (never
+`i` itself), the third the weight pair. In a round the lowest slot keeps a source that several
+drew, and nobody takes one that was kept before; the losers draw again in the next round, in the
+same population unless that is used up. So the in-degree is exact, no source occurs twice, the mix
+of populations is multinomial, and by symmetry each set of sources within a population is equally
+likely. After `ROUNDS` rounds (which only happens when a population is almost used up) a slot takes
+the next free neuron after the one it drew.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from dtbdask import rng
+from dtbdask.kernels.cpu_random import philox
+
+ROUNDS = 32
+ROUND_STRIDE = 1 << 24
+"""Slots of a round: the largest in-degree."""
+
+_WIRE = np.uint32(rng.Purpose.WIRE)
+_ONE = np.int64(1 << 32)
+
+
+@njit(nogil=True, cache=True)
+def alias(
+    indptr: NDArray[np.int64], probability: NDArray[np.float64],
+    threshold: NDArray[np.uint32], other: NDArray[np.int32],
+) -> None:  # fmt: skip
+    """Alias tables of the rows of a probability matrix, in integers (Walker 1977; Vose 1991).
+
+    Parameters
+    ----------
+    indptr : (row_edge,) int64
+    probability : (connection,) float64
+        Each row sums to 1.
+    threshold : (connection,) uint32
+        Written: column `c` is kept when 32 random bits are below it.
+    other : (connection,) int32
+        Written: the column, within the row, that is taken instead.
+    """
+    for row in range(indptr.size - 1):
+        first, m = indptr[row], indptr[row + 1] - indptr[row]
+        share = np.empty(m, np.int64)
+        total, largest = np.int64(0), 0
+        for c in range(m):
+            share[c] = np.int64(probability[first + c] * np.float64(m) * np.float64(_ONE))
+            total += share[c]
+            if share[c] > share[largest]:
+                largest = c
+        share[largest] += np.int64(m) * _ONE - total
+        small, large = np.empty(m, np.int64), np.empty(m, np.int64)
+        n_small, n_large = 0, 0
+        for c in range(m):
+            if share[c] < _ONE:
+                small[n_small] = c
+                n_small += 1
+            else:
+                large[n_large] = c
+                n_large += 1
+        while n_small > 0 and n_large > 0:
+            n_small -= 1
+            low, high = small[n_small], large[n_large - 1]
+            threshold[first + low] = share[low]
+            other[first + low] = high
+            share[high] -= _ONE - share[low]
+            if share[high] < _ONE:
+                n_large -= 1
+                small[n_small] = high
+                n_small += 1
+        for k in range(n_large):
+            threshold[first + large[k]] = 0xFFFFFFFF
+            other[first + large[k]] = large[k]
+
+
+@njit(inline="always")
+def _column(word: Any, indptr: Any, threshold: Any, other: Any, row: Any) -> Any:
+    """Entry of a CSR row chosen by one word."""
+    first = indptr[row]
+    scaled = np.uint64(word) * np.uint64(indptr[row + 1] - first)
+    column = first + np.int64(scaled >> np.uint64(32))
+    if np.uint32(scaled & np.uint64(0xFFFFFFFF)) < threshold[column]:
+        return column
+    return first + other[column]
+
+
+@njit(inline="always")
+def _keep(table: Any, stamp: Any, mark: Any, neuron: Any) -> Any:
+    """Put a source into the hash set of one target; False if it was there."""
+    mask = table.size - 1
+    at = np.int64((np.uint32(neuron) * np.uint32(0x9E3779B1)) >> np.uint32(7)) & mask
+    while stamp[at] == mark:
+        if table[at] == neuron:
+            return False
+        at = (at + 1) & mask
+    stamp[at] = mark
+    table[at] = neuron
+    return True
+
+
+@njit(inline="always")
+def _neuron(word: Any, population: Any, target: Any, own: Any, first: Any, size: Any) -> Any:
+    """Neuron of a population chosen by one word, never the target itself."""
+    n = size[population] - (population == own)
+    at = np.int64((np.uint64(word) * np.uint64(n)) >> np.uint64(32)) + first[population]
+    if population == own and at >= target:
+        return at + 1
+    return at
+
+
+@njit(inline="always")
+def _draw(words: Any, slots: Any, n: Any, target: Any, rounds: Any, key: Any) -> None:
+    """Three words for each of the first `n` slots of a list, in one round."""
+    c0, c1 = np.uint32(target & 0xFFFFFFFF), np.uint32(target >> 32)
+    shift = np.uint32(rounds * ROUND_STRIDE)
+    k0, k1 = key[0], key[1]
+    for i in range(n):
+        w0, w1, w2, _ = philox(c0, c1, np.uint32(slots[i] + shift), _WIRE, k0, k1)
+        words[0, i] = w0
+        words[1, i] = w1
+        words[2, i] = w2
+
+
+@njit(nogil=True, cache=True)
+def wire(
+    source: NDArray[np.uint32], weight: NDArray[np.uint8], start: int, stop: int,
+    first: NDArray[np.int64], size: NDArray[np.int64], degree: NDArray[np.int32],
+    indptr: NDArray[np.int64], population: NDArray[np.int32],
+    threshold: NDArray[np.uint32], other: NDArray[np.int32], key: NDArray[np.uint32],
+) -> None:  # fmt: skip
+    """In-edges of the neurons `start` to `stop`, in target order, slot by slot.
+
+    Parameters
+    ----------
+    source : (synapse,) uint32
+        Written: global index of the source neuron.
+    weight : (synapse, pair) uint8
+        Written: weight pair, uniform on 0 to 255.
+    start, stop : int
+        Range of global neuron indices.
+    first, size : (population,) int64
+        First neuron and number of neurons of each population.
+    degree : (population,) int32
+        In-degree of each neuron; feasible, see `dtbdask.graph.wiring`.
+    indptr : (population_edge,) int64
+    population, threshold, other : (connection,)
+        Source population and alias table of each entry of the population matrix.
+    key : (2,) uint32
+        Seed of the network.
+    """
+    widest = max(degree.max(), 1)
+    words = np.empty((3, widest), np.uint32)
+    slots, lost = np.empty(widest, np.uint32), np.empty(widest, np.uint32)
+    chosen, kept = np.empty(widest, np.int64), np.empty(widest, np.int64)
+    capacity = 4
+    while capacity < 4 * widest:
+        capacity *= 2
+    table, stamp = np.empty(capacity, np.uint32), np.full(capacity, -1, np.int64)
+    edge = 0
+    own = np.searchsorted(first, start, side="right") - 1
+    for target in range(start, stop):
+        while target >= first[own] + size[own]:
+            own += 1
+        d = n = degree[own]
+        for k in range(d):
+            slots[k], chosen[k], kept[k] = k, -1, ROUNDS
+        rounds = 0
+        while n > 0 and rounds < ROUNDS:
+            _draw(words, slots, n, target, rounds, key)
+            n_lost = 0
+            for i in range(n):
+                k = slots[i]
+                column = chosen[k]
+                if column < 0 or _used_up(chosen, kept, rounds, d, column, own, population, size):
+                    column = _column(words[0, i], indptr, threshold, other, own)
+                at = _neuron(words[1, i], population[column], target, own, first, size)
+                chosen[k] = column
+                source[edge + k] = at
+                weight[edge + k, 0] = words[2, i] & np.uint32(255)
+                weight[edge + k, 1] = (words[2, i] >> np.uint32(8)) & np.uint32(255)
+                if _keep(table, stamp, target, at):
+                    kept[k] = rounds
+                else:
+                    lost[n_lost] = k
+                    n_lost += 1
+            slots[:n_lost] = lost[:n_lost]
+            n = n_lost
+            rounds += 1
+        for i in range(n):
+            k = slots[i]
+            source[edge + k] = _next_free(source[edge + k], chosen[k], target, own, indptr,
+                                          population, first, size, table, stamp)  # fmt: skip
+        edge += d
+
+
+@njit(inline="always")
+def _used_up(
+    chosen: Any, kept: Any, rounds: Any, d: Any, column: Any, own: Any, population: Any, size: Any
+) -> Any:
+    """Whether every neuron of a population was kept before this round."""
+    n = 0
+    for k in range(d):
+        n += (chosen[k] == column) & (kept[k] < rounds)
+    return n >= size[population[column]] - (population[column] == own)
+
+
+@njit
+def _next_free(
+    at: Any, column: Any, target: Any, own: Any, indptr: Any, population: Any, first: Any,
+    size: Any, table: Any, stamp: Any,
+) -> Any:  # fmt: skip
+    """Next neuron, cyclically in its population and then in the row's others, not yet kept."""
+    offset = np.int64(at) - first[population[column]]
+    for _ in range(indptr[own + 1] - indptr[own]):
+        q = population[column]
+        for _ in range(size[q]):
+            offset = (offset + 1) % size[q]
+            neuron = first[q] + offset
+            if neuron != target and _keep(table, stamp, target, neuron):
+                return neuron
+        column = column + 1 if column + 1 < indptr[own + 1] else indptr[own]
+        offset = np.int64(-1)
+    return np.int64(target)  # unreachable when the recipe is feasible
+
+
+@njit(nogil=True, cache=True)
+def count(
+    per_row: NDArray[np.int64], source: NDArray[np.uint32], row_of: NDArray[np.int64]
+) -> None:
+    """Count the edges of each source.
+
+    Parameters
+    ----------
+    per_row : (row,) int64
+        Added to.
+    source : (synapse,) uint32
+        Global indices.
+    row_of : (source_neuron,) int64
+        Row of each global neuron.
+    """
+    for e in range(source.size):
+        per_row[row_of[source[e]]] += 1
+
+
+@njit(nogil=True, cache=True)
+def place(
+    cursor: NDArray[np.int64], target: NDArray[np.uint32], weight: Any,
+    source: NDArray[np.uint32], pair: NDArray[Any], indptr: NDArray[np.int64], first_target: int,
+    row_of: NDArray[np.int64], column: NDArray[np.int64], inhibitory: NDArray[np.uint8],
+) -> None:  # fmt: skip
+    """Put in-edges, given by target, into the rows of their sources.
+
+    Parameters
+    ----------
+    cursor : (row,) int64
+        Next free edge of each row; moved on.
+    target, weight
+        Written: the edges as `deliver` reads them.
+    source : (synapse,) uint32
+    pair : (synapse, pair) uint8 or uint32
+    indptr : (target_edge,) int64
+        First synapse of each target in `source`.
+    first_target : int
+        Index, in the block, of the first target.
+    row_of : (source_neuron,) int64
+    column : (2, 2) int64
+        For an excitatory and an inhibitory source: which of the pair goes into the first and the
+        second column of `weight`, or -1 for a zero.
+    inhibitory : (row,) uint8
+    """
+    for t in range(indptr.size - 1):
+        for s in range(indptr[t], indptr[t + 1]):
+            row = row_of[source[s]]
+            e = cursor[row]
+            cursor[row] = e + 1
+            picked = column[inhibitory[row]]
+            local = np.uint32(first_target + t)
+            if weight is None:
+                first = pair[s, picked[0]] if picked[0] >= 0 else 0
+                target[e] = (local << np.uint32(8)) | np.uint32(first)
+            else:
+                target[e] = local
+                for c in range(weight.shape[1]):
+                    weight[e, c] = pair[s, picked[c]] if picked[c] >= 0 else 0

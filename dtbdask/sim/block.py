@@ -1,0 +1,258 @@
+"""A block: a range of neurons of all its members, with the edges that end on them, in motion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtbdask import rng
+from dtbdask.errors import InputError
+from dtbdask.graph.network import Network
+from dtbdask.graph.parameters import Parameters
+from dtbdask.kernels import RECEPTORS, cpu
+from dtbdask.sim.edges import Edges, collect
+from dtbdask.sim.model import coefficients
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """What a block is; travels to the worker that makes it live.
+
+    Attributes
+    ----------
+    network : Network
+    start, stop : int
+        Range of its neurons.
+    seed : int
+        Seed of the run.
+    first_member, members : int
+        Range of its ensemble members.
+    dt_ms : float
+        Exchange step.
+    t_steps : int
+        Sub-steps of an exchange step.
+    dtype : {"float32", "float64"}
+        Of the state.
+    threads : int
+    """
+
+    network: Network
+    start: int
+    stop: int
+    seed: int
+    first_member: int = 0
+    members: int = 1
+    dt_ms: float = 1.0
+    t_steps: int = 1
+    dtype: str = "float32"
+    threads: int = 1
+
+
+@dataclass
+class State:
+    """State of the neurons of a block; one field a quantity, the neuron last.
+
+    Attributes
+    ----------
+    v : (member, neuron) float, mV
+    ou : (member, neuron) float, mV/ms
+        Background current.
+    j : four (member, neuron) float
+        Traces of the receptors; empty where a receptor is off.
+    refractory : (member, neuron) uint16, sub-steps
+    kick : (2, member, neuron) unsigned
+        Integer kicks not yet added to the traces, of excitatory and inhibitory sources.
+    """
+
+    v: NDArray[np.floating]
+    ou: NDArray[np.floating]
+    j: tuple[NDArray[np.floating], ...]
+    refractory: NDArray[np.uint16]
+    kick: NDArray[np.unsignedinteger]
+
+
+class Block:
+    """Neurons `start` to `stop`, live.
+
+    Parameters
+    ----------
+    spec : BlockSpec
+
+    Attributes
+    ----------
+    fired : (member, neuron) uint32
+        Local indices of the neurons that spiked in the last step, ascending within each part.
+    n_fired : (member, part) int64
+        How many there are from `bounds[part]` on.
+    spikes : (member, population) int32
+        Spikes of each population in the last step.
+    """
+
+    def __init__(self, spec: BlockSpec) -> None:
+        self.spec = spec
+        self.step_index = 0
+        n, members = spec.stop - spec.start, spec.members
+        populations = spec.network.populations
+        self.population = populations.population_of(spec.start, spec.stop)
+        change = np.flatnonzero(np.diff(self.population)) + 1
+        self.run_stop = np.append(change, n).astype(np.int64)
+        self.run_population = self.population[self.run_stop - 1]
+        self.bounds = _parts(spec.start, n, spec.threads)
+        self.multiplier: dict[str, Floats] = {}
+        self.parameters = spec.network.parameters
+        self._refresh()
+        features = self.coefficients.features
+        self.edges: Edges = collect(spec.network, spec.start, spec.stop, self.bounds, features)
+        self.state = self._initial()
+        self.fired, self._next_fired = np.zeros((2, members, n), np.uint32)
+        self.n_fired, self._next_n_fired = np.zeros((2, members, spec.threads), np.int64)
+        self.spikes = np.zeros((members, populations.size.size), np.int32)
+        self._incoming = np.zeros((1, 0), np.uint32)
+        self._key = np.array(rng.split_seed(spec.seed), np.uint32)
+        self._scale = np.dtype(spec.dtype).type(spec.network.synapses.weight_scale)
+        self._pool = ThreadPoolExecutor(spec.threads - 1) if spec.threads > 1 else None
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+        return self.spec.stop - self.spec.start
+
+    def step(self) -> None:
+        """Deliver the spikes of the last step, then advance by one exchange step.
+
+        A thread delivers to its own part and goes on to advance it: threads meet once a step.
+        """
+        self._each_part(lambda part: self._advance(part, self.spec.t_steps))
+        self.fired, self._next_fired = self._next_fired, self.fired
+        self.n_fired, self._next_n_fired = self._next_n_fired, self.n_fired
+        self._incoming = self._incoming[:, :0]
+        self.step_index += 1
+        self.spikes[:] = 0
+        cpu.census(
+            self.spikes, self.fired, self.n_fired, self.bounds, self.run_stop, self.run_population
+        )
+
+    def settle(self) -> None:
+        """Deliver the spikes of the last step and add the kicks to the traces: state at rest."""
+        self._each_part(lambda part: self._advance(part, 0))
+        self._incoming = self._incoming[:, :0]
+        self.n_fired[:] = 0
+
+    def receive(self, rows: NDArray[np.uint32]) -> None:
+        """Take the rows of the foreign neurons that spiked in the last step.
+
+        Parameters
+        ----------
+        rows : (spike,) uint32
+            Rows of the edges.
+        """
+        self._incoming = rows[None, :]
+
+    def global_spikes(self, member: int = 0) -> Ints:
+        """Global indices of the neurons that spiked in the last step, ascending: (spike,) int64."""
+        lists = (
+            self.fired[member, low : low + count]
+            for low, count in zip(self.bounds[:-1], self.n_fired[member], strict=True)
+        )
+        return np.concatenate(list(lists)).astype(np.int64) + self.spec.start
+
+    def assign(self, name: str, value: Floats, how: str) -> None:
+        """Set a parameter of every population.
+
+        Parameters
+        ----------
+        name : str
+            Parameter.
+        value : (member, population) or (1, population) float64
+            Of the members of this block.
+        how : {"assign", "multiply"}
+            Replace the base, or set the multiplier relative to it.
+        """
+        if how == "multiply":
+            self.multiplier[name] = value
+        else:
+            kept = {k: v for k, v in self.parameters.neuron.items() if k != name}
+            base = {**self.parameters.population, name: np.ones(value.shape[1])}
+            self.parameters = Parameters(base, kept)
+            self.multiplier[name] = value
+        self._refresh()
+
+    def assign_neuron(self, name: str, value: Floats) -> None:
+        """Set the per-neuron base of a parameter: (neuron,) float64 of the whole network."""
+        self.parameters = self.parameters.with_neuron({name: value}, self.spec.network.n_neurons)
+        self._refresh()
+
+    def close(self) -> None:
+        """Let the threads go."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _refresh(self) -> None:
+        spec = self.spec
+        self.coefficients = coefficients(
+            self.parameters, self.multiplier, self.population, members=spec.members,
+            h=spec.dt_ms / spec.t_steps, dtype=spec.dtype, start=spec.start,
+        )  # fmt: skip
+
+    def _initial(self) -> State:
+        """V half-way between reset and threshold, no traces, the background at its mean."""
+        spec, shape = self.spec, (self.spec.members, self.n_neurons)
+
+        def base(name: str) -> Floats:
+            per_neuron = self.parameters.neuron.get(name)
+            if per_neuron is not None:
+                return per_neuron[spec.start : spec.stop]
+            return self.parameters.population[name][self.population]
+
+        def spread(values: Floats) -> NDArray[np.floating]:
+            return np.array(np.broadcast_to(values, shape), dtype=spec.dtype)
+
+        on = self.coefficients.features.receptors
+        empty = np.zeros((spec.members, 0), spec.dtype)
+        return State(
+            v=spread((base("v_th") + base("v_reset")) / 2),
+            ou=spread(base("ou_mean")),
+            j=tuple(np.zeros(shape, spec.dtype) if on[u] else empty for u in range(len(RECEPTORS))),
+            refractory=np.zeros(shape, np.uint16),
+            kick=np.zeros((2, *shape), self.edges.kick_dtype),
+        )
+
+    def _each_part(self, work: Callable[[int], None]) -> None:
+        if self._pool is None:
+            work(0)
+            return
+        others = [self._pool.submit(work, part) for part in range(1, self.spec.threads)]
+        work(0)
+        for other in others:
+            other.result()
+
+    def _advance(self, part: int, t_steps: int) -> None:
+        edges, state = self.edges, self.state
+        wires = (edges.indptr[part], edges.target, edges.weight, edges.inhibitory)
+        cpu.deliver(state.kick, self.fired, self.n_fired, self.bounds, *wires)
+        if self._incoming.shape[1]:
+            n_incoming = np.array([[self._incoming.shape[1]]])
+            cpu.deliver(state.kick, self._incoming, n_incoming, np.zeros(1, np.int64), *wires)
+        c = self.coefficients
+        cpu.integrate(c.features)(
+            state.v, state.ou, state.j, state.refractory, state.kick, c.value, c.factor,
+            self.run_stop, self.run_population, part, self.bounds, self.spec.start,
+            self.spec.first_member, self._key, self.step_index, t_steps, self._scale,
+            self._next_fired, self._next_n_fired,
+        )  # fmt: skip
+
+
+def _parts(start: int, n: int, threads: int) -> Ints:
+    """Bounds of the parts: equal shares, cut where a tile of random numbers begins."""
+    if not 1 <= threads <= max(1, n // rng.TILE):
+        raise InputError(f"threads is {threads}; a block of {n:,} neurons takes 1 to {max(1, n // rng.TILE)}")
+    cuts = start + np.arange(1, threads) * n // threads
+    inner = np.rint(cuts / rng.TILE).astype(np.int64) * rng.TILE - start
+    return np.concatenate([[0], inner, [n]]).astype(np.int64)

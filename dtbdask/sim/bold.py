@@ -1,0 +1,146 @@
+"""BOLD from firing rates: the Balloon-Windkessel model, per voxel.
+
+    ds/dt = eps u - s / tau_s - (f - 1) / tau_f          vasodilatory signal
+    df/dt = s                                             blood inflow
+    dv/dt = (f - v^(1/alpha)) / tau_0                     blood volume
+    dq/dt = (f (1 - (1 - E0)^(1/f)) / E0 - q v^(1/alpha - 1)) / tau_0     deoxyhaemoglobin
+    BOLD  = V0 [7 E0 (1 - q) + 2 (1 - q / v) + (2 E0 - 0.2) (1 - v)]
+
+with u the spikes per neuron and millisecond, floored at 1e-5 (Friston, Harrison, Penny 2003,
+NeuroImage; constants as in DTB: Lu et al. 2024). Explicit Euler on the old state. The state starts at
+rest without input, s = 0 and f = v = q = 1, so there is no transient from an impossible q = 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class Constants(NamedTuple):
+    """Constants of the model; times in seconds."""
+
+    eps: float = 200.0
+    tau_s: float = 0.8
+    tau_f: float = 0.4
+    tau_0: float = 1.0
+    alpha: float = 0.2
+    e_0: float = 0.8
+    v_0: float = 0.02
+
+
+CONSTANTS = Constants()
+FLOOR = 1e-5
+"""Smallest activity, spikes per neuron and ms; also the smallest f, v and q after an update."""
+
+
+@dataclass
+class Balloon:
+    """Haemodynamic state of voxels.
+
+    Attributes
+    ----------
+    state : (4, member, voxel) float64
+        s in 1/s, f, v, q.
+    """
+
+    state: Floats
+
+    @classmethod
+    def at_rest(cls, members: int, voxels: int) -> Balloon:
+        """State without input: s = 0, f = v = q = 1."""
+        state = np.ones((4, members, voxels))
+        state[0] = 0.0
+        return cls(state)
+
+    def advance(self, activity: Floats, dt_ms: float) -> None:
+        """One Euler step.
+
+        Parameters
+        ----------
+        activity : (member, voxel) float64, spikes per neuron and ms
+        dt_ms : float
+            Step, ms.
+        """
+        c, dt = CONSTANTS, dt_ms / 1000.0
+        s, f, v, q = self.state
+        u = np.maximum(activity, FLOOR)
+        outflow = v ** (1 / c.alpha)
+        ds = c.eps * u - s / c.tau_s - (f - 1) / c.tau_f
+        dv = (f - outflow) / c.tau_0
+        dq = (f * extraction(f) - q * outflow / v) / c.tau_0
+        self.state = np.stack([s + dt * ds, np.maximum(f + dt * s, 0.0), v + dt * dv, q + dt * dq])
+
+    def bold(self) -> Floats:
+        """BOLD signal of the state: (member, voxel) float64."""
+        _, _, v, q = self.state
+        return signal(v, q)
+
+    def put(self, state: Floats) -> None:
+        """Replace the state, keeping f, v and q positive.
+
+        Parameters
+        ----------
+        state : (4, member, voxel) float64
+        """
+        kept = np.array(state, dtype=np.float64)
+        np.maximum(kept[1:], FLOOR, out=kept[1:])
+        self.state = kept
+
+
+def extraction(f: Floats) -> Floats:
+    """Fraction of oxygen extracted, relative to that at rest; 1/E0 as the inflow vanishes.
+
+    Parameters
+    ----------
+    f : (...) float64
+        Inflow.
+
+    Returns
+    -------
+    (...) float64
+    """
+    e_0 = CONSTANTS.e_0
+    safe = np.where(f > 0, f, 1.0)
+    return np.where(f > 0, 1 - np.exp(np.log(1 - e_0) / safe), 1.0) / e_0
+
+
+def signal(v: Floats, q: Floats) -> Floats:
+    """BOLD signal.
+
+    Parameters
+    ----------
+    v, q : (...) float64
+        Volume and deoxyhaemoglobin.
+
+    Returns
+    -------
+    (...) float64
+    """
+    c = CONSTANTS
+    return c.v_0 * (7 * c.e_0 * (1 - q) + 2 * (1 - q / v) + (2 * c.e_0 - 0.2) * (1 - v))
+
+
+def steady_state(rate_hz: Floats) -> Floats:
+    """State that a constant rate leads to.
+
+    Parameters
+    ----------
+    rate_hz : (...) float64, Hz
+
+    Returns
+    -------
+    (4, ...) float64
+        s, f, v, q.
+    """
+    c = CONSTANTS
+    u = np.maximum(np.asarray(rate_hz, dtype=np.float64) / 1000.0, FLOOR)
+    f = 1 + c.eps * c.tau_f * u
+    v = f**c.alpha
+    q = f * extraction(f) * v ** (1 - 1 / c.alpha)
+    return np.stack([np.zeros_like(f), f, v, q])

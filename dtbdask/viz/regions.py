@@ -1,0 +1,112 @@
+"""Names of regions on axes: few enough to read, all of them under the pointer, some by choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import holoviews as hv
+import numpy as np
+import xarray as xr
+from bokeh.models import CustomJSHover, HoverTool
+from numpy.typing import NDArray
+
+from dtbdask.errors import InputError
+
+MAX_TICKS = 20
+
+Hook = Callable[[hv.plotting.bokeh.ElementPlot, hv.Element], None]
+
+
+def region_names(dataset: xr.Dataset | xr.DataArray) -> list[str]:
+    """Names of the voxels of a dataset.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset or xarray.DataArray
+        The names are its coordinate `voxel_label` or `label` (voxel) str; else, of a recording, the
+        labels of its populations without their last word; else "voxel 0", "voxel 1", ...
+    """
+    for name in ("voxel_label", "label"):
+        if name in dataset.coords and dataset.coords[name].dims == ("voxel",):
+            return [str(label) for label in dataset.coords[name].values]
+    if "population" in dataset.sizes:
+        voxel, label = dataset["voxel"].values, dataset["label"].values
+        first = [int(np.argmax(voxel == v)) for v in range(voxel.max() + 1)]
+        return [str(label[population]).rsplit(" ", 1)[0] for population in first]
+    return [f"voxel {i}" for i in range(dataset.sizes["voxel"])]
+
+
+def ticks(
+    names: Sequence[str], positions: Sequence[float] | None = None
+) -> list[tuple[float, str]]:
+    """At most `MAX_TICKS` labelled positions, evenly spread."""
+    places = range(len(names)) if positions is None else positions
+    step = -(-len(names) // MAX_TICKS)
+    return [(float(places[i]), names[i]) for i in range(0, len(names), max(step, 1))]
+
+
+def chosen(
+    names: Sequence[str], voxels: Sequence[int | str] | None, default: int
+) -> NDArray[np.intp]:
+    """Indices of the voxels to show.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of all voxels.
+    voxels : sequence of int or str, optional
+        Indices or names; without it, `default` voxels spread evenly.
+    default : int
+        How many to show unasked.
+
+    Raises
+    ------
+    InputError
+        A name or index is not there.
+    """
+    if voxels is None:
+        count = min(default, len(names))
+        return np.linspace(0, len(names) - 1, count).round().astype(np.intp)
+    return np.array([_index(names, voxel) for voxel in voxels], dtype=np.intp)
+
+
+def _index(names: Sequence[str], voxel: int | str) -> int:
+    if isinstance(voxel, str):
+        if voxel in names:
+            return names.index(voxel)
+        raise InputError(
+            f"voxels holds {voxel!r}, which is no region; regions are {names[0]!r} ..."
+        )
+    if not 0 <= voxel < len(names):
+        raise InputError(f"voxels holds {voxel}; indices run from 0 to {len(names) - 1}")
+    return int(voxel)
+
+
+def name_hover(
+    rows: Sequence[str], columns: Sequence[str] | None, value: str, x_label: str, y_label: str
+) -> Hook:
+    """Bokeh hook: the pointer over an image tells the names of its row and column, and the value.
+
+    Parameters
+    ----------
+    rows : sequence of str
+        Name of each row of the image.
+    columns : sequence of str, optional
+        Name of each column; without it the column's coordinate is shown as a number.
+    value, x_label, y_label : str
+        What the tooltip calls the value, the columns and the rows.
+    """
+
+    def show_names(plot: hv.plotting.bokeh.ElementPlot, element: hv.Element) -> None:
+        hover: HoverTool = plot.handles["hover"]
+        x = "$x{0.000}" if columns is None else "$x{custom}"
+        hover.tooltips = [(y_label, "$y{custom}"), (x_label, x), (value, "@image{0.0000 a}")]
+        hover.formatters = {"$y": _lookup(rows)}
+        if columns is not None:
+            hover.formatters |= {"$x": _lookup(columns)}
+
+    return show_names
+
+
+def _lookup(names: Sequence[str]) -> CustomJSHover:
+    return CustomJSHover(args={"names": list(names)}, code='return names[Math.round(value)] ?? ""')

@@ -1,0 +1,359 @@
+"""The standard report: whatever is there of brain, activity, fit and twin experiment, in one page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from dtbdask.assim.scores import FIRST, correlation, fc_similarity, forecast_scores, rmse
+from dtbdask.errors import InputError
+from dtbdask.viz.bold import bold_traces
+from dtbdask.viz.connectivity import (
+    connectivity_matrix,
+    correlation_matrix,
+    functional_connectivity,
+)
+from dtbdask.viz.page import Figure, Row, Section, write_report
+from dtbdask.viz.parameters import (
+    log_error,
+    parameter_error_curve,
+    parameter_traces,
+    twin_recovery,
+)
+from dtbdask.viz.rates import population_rates, rate_histogram, region_rates
+from dtbdask.viz.spikes import raster
+
+Floats = NDArray[np.float64]
+
+RASTER_POINTS = 30_000
+"""Spikes in the page; each costs some 60 bytes of it."""
+
+RASTER_MS = 1000.0
+"""Length of the raster, at the end of the recording."""
+
+TIME_BINS = 400
+"""Most time bins of the rate figures."""
+
+IMAGE_CELLS = 200_000
+"""Most cells of the image of region rates; of many voxels, time is binned more coarsely."""
+
+MATRIX_VOXELS = 400
+"""Most rows of a matrix; of more voxels, every second, third ... is shown."""
+
+FC_FRAMES = 20
+"""Fewest frames from which functional connectivity is worth a look."""
+
+MOST_PARAMETERS = 4
+"""Most parameters whose course is drawn."""
+
+FC_CEILING = "two people resemble each other with about 0.7"
+"""Between-subject similarity of functional connectivity at rest: what a fit can hope for."""
+
+
+def report(
+    path: str | Path,
+    *,
+    brain: xr.Dataset | None = None,
+    recording: xr.Dataset | None = None,
+    posterior: xr.Dataset | None = None,
+    twin: xr.Dataset | None = None,
+    numbers: Sequence[Row] = (),
+    title: str = "Whole-brain simulation",
+) -> Path:
+    """Write the standard report of a study as one self-contained HTML file.
+
+    Parameters
+    ----------
+    path : path
+        Ends in .html; a file there is replaced.
+    brain : xarray.Dataset, optional
+        Connectome, with `connection` (voxel, voxel_source) and perhaps `bold_rest` (frame, voxel).
+    recording : xarray.Dataset, optional
+        What a simulation recorded.
+    posterior : xarray.Dataset, optional
+        Fit to measured BOLD.
+    twin : xarray.Dataset, optional
+        Fit to BOLD of a hidden model, with `parameter_truth` (parameter, voxel).
+    numbers : sequence of tuple
+        Name, value and note of further lines of the overview.
+    title : str
+        Of the page.
+
+    Returns
+    -------
+    path : pathlib.Path
+        The file written.
+
+    Raises
+    ------
+    InputError
+        No dataset was given, or the path cannot be a report.
+    """
+    given = {"brain": brain, "recording": recording, "posterior": posterior, "twin": twin}
+    datasets = {name: data for name, data in given.items() if data is not None}
+    if not datasets:
+        raise InputError("nothing to report; give brain, recording, posterior or twin")
+    sections = [_overview(datasets, numbers)]
+    if brain is not None:
+        sections.append(_connectome(brain))
+    if recording is not None:
+        sections.append(_activity(recording))
+    if recording is not None and "bold" in recording:
+        sections.append(_simulated_bold(recording, brain))
+    if posterior is not None:
+        sections.append(_fit(posterior))
+    if twin is not None:
+        sections.append(_twin(twin))
+    sections.append(_provenance(datasets))
+    return write_report(path, title=title, sections=sections, footer="Made with dtbdask.")
+
+
+def _overview(datasets: Mapping[str, xr.Dataset], numbers: Sequence[Row]) -> Section:
+    rows: list[Row] = [
+        (name.capitalize(), _sizes(data), _MEANING[name]) for name, data in datasets.items()
+    ]
+    prose = (
+        "Figures are interactive: drag to pan, use the tools above each figure to zoom, point at "
+        "it to read names and values, and click a name in a legend to dim that series.",
+    )
+    return Section("Overview", prose, [*rows, *numbers])
+
+
+def _sizes(data: xr.Dataset) -> str:
+    told = {name: n for name, n in data.sizes.items() if name not in ("voxel_source", "axis")}
+    return ", ".join(f"{n:,} {name}{'' if n == 1 else 's'}" for name, n in told.items())
+
+
+_MEANING = {
+    "brain": "regions, their fibres and their measured BOLD",
+    "recording": "what the simulation left behind",
+    "posterior": "ensemble fitted to measured BOLD",
+    "twin": "ensemble fitted to BOLD of a hidden model whose parameters are known",
+}
+
+
+def _connectome(brain: xr.Dataset) -> Section:
+    connection = brain["connection"].values
+    density = float((connection > 0).mean())
+    rows: list[Row] = [
+        ("Regions", brain.sizes["voxel"], ""),
+        ("Connected pairs", f"{density:.1%}", "share of all ordered pairs with any fibre"),
+        ("Strongest connection", float(connection.max()), "fibres"),
+    ]
+    shown, remark = _every_kth(brain)
+    figures: list[Figure] = [
+        (
+            connectivity_matrix(shown),
+            "Structural connectivity on a logarithmic scale: row the target, column the source, "
+            f"grey where there is no fibre. {remark}",
+        )
+    ]
+    if "bold_rest" in brain:
+        rows.append(_structure_function(connection, brain["bold_rest"].values))
+        figures.append(
+            (
+                functional_connectivity(shown),
+                "Functional connectivity: correlation of the measured BOLD of every two regions. "
+                f"{remark}",
+            )
+        )
+    prose = ("Who is connected with whom, and whose measured activity goes together.",)
+    return Section("Connectome", prose, rows, figures)
+
+
+def _structure_function(connection: Floats, bold: Floats) -> Row:
+    upper = np.triu_indices(len(connection), k=1)
+    fibres = np.log1p((connection + connection.T)[upper])
+    correlation = correlation_matrix(bold)[upper]
+    r = float(np.corrcoef(fibres, correlation)[0, 1])
+    return ("Structure against function", r, "r of ln(1 + fibres) with functional connectivity")
+
+
+def _every_kth(data: xr.Dataset) -> tuple[xr.Dataset, str]:
+    """The dataset with few enough voxels for a matrix, and a remark where some were left out."""
+    step = -(-data.sizes["voxel"] // MATRIX_VOXELS)
+    if step == 1:
+        return data, ""
+    every = slice(None, None, step)
+    kept = data.isel({name: every for name in ("voxel", "voxel_source") if name in data.sizes})
+    return kept, f"{kept.sizes['voxel']} of {data.sizes['voxel']} voxels are shown, evenly spread."
+
+
+def _activity(recording: xr.Dataset) -> Section:
+    seconds = recording.sizes["step"] * recording.attrs["dt_ms"] / 1e3
+    excitatory = recording["excitatory"].values.astype(bool)
+    count = recording["spike_count"].sum("step").compute().values
+    size = recording["size"].values
+    rows: list[Row] = [
+        ("Neurons", int(size.sum()), f"in {len(size):,} populations"),
+        ("Time", f"{seconds:g} s", f"{recording.sizes['step']:,} steps"),
+        ("Spikes", int(count.sum()), "of all neurons"),
+    ]
+    for name, kind in (("Excitatory", excitatory), ("Inhibitory", ~excitatory)):
+        if size[kind].sum():
+            rate = float(count[kind].sum() / (size[kind].sum() * seconds))
+            rows.append((f"{name} rate", f"{rate:.3g} Hz", "mean over neurons and time"))
+    bin_ms = _bin_ms(recording)
+    figures: list[Figure] = [_raster(recording)] if recording.sizes.get("spike", 0) else []
+    figures += [
+        (
+            population_rates(recording, bin_ms),
+            "Mean firing rate over time of all excitatory (solid) and all inhibitory (dashed) "
+            "neurons.",
+        ),
+        (region_rates(recording, bin_ms), "Mean firing rate of each region (down) over time."),
+        (rate_histogram(recording), "How many populations fire at which mean rate."),
+    ]
+    prose = ("How the network fires: single neurons, the whole brain, regions and populations.",)
+    return Section("Activity", prose, rows, figures)
+
+
+def _bin_ms(recording: xr.Dataset) -> float:
+    """Width of a time bin that keeps the image of region rates within `IMAGE_CELLS`."""
+    n_voxels = int(recording["voxel"].max()) + 1
+    n_bins = min(TIME_BINS, max(1, IMAGE_CELLS // n_voxels))
+    steps = -(-recording.sizes["step"] // n_bins)
+    return float(steps * recording.attrs["dt_ms"])
+
+
+def _raster(recording: xr.Dataset) -> Figure:
+    time = recording["time_ms"].values
+    window = (max(float(time[0]), float(time[-1]) - RASTER_MS), float(time[-1]))
+    window_ms = window if window[0] < window[1] else None
+    return (
+        raster(recording, max_points=RASTER_POINTS, window_ms=window_ms),
+        f"Spikes of the last {window[1] - window[0]:,.0f} ms: a point for every spike of the neurons "
+        "shown, in bands of regions; circles excitatory, triangles inhibitory.",
+    )
+
+
+def _simulated_bold(recording: xr.Dataset, brain: xr.Dataset | None) -> Section:
+    figures: list[Figure] = [
+        (bold_traces(recording), "Simulated BOLD of four regions, evenly spread.")
+    ]
+    rows: list[Row] = []
+    n_frames, n_voxels = recording["bold"].shape
+    if n_frames >= FC_FRAMES:
+        shown, remark = _every_kth(recording[["bold"]])
+        caption = f"Functional connectivity of the simulated BOLD. {remark}"
+        figures.append((functional_connectivity(shown), caption))
+        if brain is not None and brain.sizes["voxel"] == n_voxels and "bold_rest" in brain:
+            measured, _ = _every_kth(brain[["bold_rest"]])
+            similarity = fc_similarity(shown["bold"].values, measured["bold_rest"].values)
+            rows.append(("Similarity of functional connectivity", similarity, FC_CEILING))
+    prose = ("What a scanner would see of the simulated activity.",)
+    return Section("Simulated BOLD", prose, rows, figures)
+
+
+def _fit(posterior: xr.Dataset) -> Section:
+    figures: list[Figure] = [
+        (
+            bold_traces(posterior),
+            "Measured BOLD (points) and the ensemble's forecast of it before each observation was "
+            "used: mean (line) and one standard deviation (band)"
+            + (", beside the same ensemble never updated (dashed)." if "bold_free" in posterior
+               else "."),
+        )
+    ]  # fmt: skip
+    figures += [
+        (
+            parameter_traces(posterior, str(name)),
+            f"{name}: mean of the ensemble in a band of one standard deviation, bounds dotted"
+            + (", truth dashed." if "parameter_truth" in posterior else "."),
+        )
+        for name in posterior["parameter"].values[:MOST_PARAMETERS]
+    ]
+    rows: list[Row] = [
+        ("Method", str(posterior.attrs.get("method", "not stated")), ""),
+        ("Members", posterior.sizes["member"], ""),
+        ("Frames", posterior.sizes["frame"], f"{posterior.attrs.get('tr_s', 0):g} s each"),
+    ]
+    prose = (
+        "BOLD is so smooth that predictors without any model score high; the forecast is to be read "
+        "beside them, and no score of a forecast alone is evidence for the model.",
+    )
+    return Section("BOLD and fit", prose, [*rows, *_scores(posterior)], figures)
+
+
+def _scores(posterior: xr.Dataset) -> list[Row]:
+    """Correlation and error of the forecast beside predictors that need no model."""
+    if (
+        posterior.sizes["frame"] <= FIRST
+        or min(posterior.sizes[d] for d in ("member", "voxel")) < 2
+    ):
+        return []
+    names = ("bold_observed", "bold_forecast", "bold_free")
+    kept, remark = _every_kth(posterior[[name for name in names if name in posterior]])
+    kept = kept.compute()
+    observed = kept["bold_observed"].values
+    scores = forecast_scores(kept["bold_forecast"].values, observed)
+    rows = [
+        (f"{label}: r and RMSE", f"{scores['r' + key]:.3f}, {scores['rmse' + key]:.3g}", note)
+        for label, key, note in (
+            ("Forecast", "", f"mean of the ensemble. {remark}"),
+            ("Persistence", "_persistence", "the last measured value"),
+            ("Extrapolation", "_linear_extrapolation", "the line through the last two values"),
+            ("Other regions", "_mean_of_others", "mean of all other regions in the same frame"),
+        )
+    ]
+    if "bold_free" in kept:
+        free = kept["bold_free"].mean("member").values[FIRST:]
+        r, error = correlation(free, observed[FIRST:]).mean(), rmse(free, observed[FIRST:]).mean()
+        rows.append(("Free run: r and RMSE", f"{r:.3f}, {error:.3g}", "the prior, never updated"))
+    rows.append(("Spread over error", f"{scores['spread_over_rmse']:.3g}", "1 if reliable"))
+    return rows
+
+
+def _twin(twin: xr.Dataset) -> Section:
+    rows: list[Row] = []
+    last = twin["parameter_value"].isel(frame=-1).mean("member").compute()
+    for name in twin["parameter"].values:
+        truth = twin["parameter_truth"].sel(parameter=name)
+        after = float(log_error(last.sel(parameter=name), truth))
+        note = "RMS of ln(estimate / truth) over regions, last frame"
+        if "parameter_prior" in twin:
+            prior = twin["parameter_prior"].sel(parameter=name).mean("member")
+            note += f"; of the prior {float(log_error(prior, truth)):.3g}"
+        rows.append((f"Error of {name}", f"{after:.3g}", note))
+    figures: list[Figure] = [
+        (
+            twin_recovery(twin),
+            "Estimated against true parameter of every region: hollow triangles before, full "
+            "circles after the fit; on the dashed line they agree.",
+        ),
+        (
+            parameter_error_curve(twin),
+            "Error of the ensemble mean over time (solid), beside that of the prior ensemble, never "
+            "updated (dashed).",
+        ),
+        (
+            bold_traces(twin),
+            "BOLD of the hidden model (points) and the forecast of the ensemble (line and band).",
+        ),
+    ]
+    prose = (
+        "A hidden model with known parameters made the observations; the ensemble, which does not "
+        "know them, has to find them. Only here can an estimate be compared with the truth.",
+    )
+    return Section("Twin experiment", prose, rows, figures)
+
+
+def _provenance(datasets: Mapping[str, xr.Dataset]) -> Section:
+    rows: list[Row] = [
+        (f"{name}: {key}", _text(value), "")
+        for name, data in datasets.items()
+        for key, value in data.attrs.items()
+    ]
+    prose = ("What the datasets say of themselves.",) if rows else ("The datasets say nothing.",)
+    return Section("Provenance", prose, rows)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, default=str, ensure_ascii=False)
