@@ -27,7 +27,7 @@ class StoreExistsError(StoreError, FileExistsError):
     """Something is already where a new store was to be written; it was left untouched."""
 
 
-class CapacityError(DTBDaskError, MemoryError):
+class CapacityError(MemoryError, DTBDaskError):
     """A network or run does not fit; the message carries the need, what is there and what fits."""
 
 

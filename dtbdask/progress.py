@@ -67,7 +67,13 @@ def _in_notebook() -> bool:
 @contextmanager
 def _bar(title: str, total: float, unit: str) -> Iterator[Step]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     amount = TextColumn("{task.completed:,.0f}/{task.total:,.0f} " + unit)
     columns = (TextColumn("{task.description:<28}"), BarColumn(), amount)

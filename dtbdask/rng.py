@@ -115,7 +115,9 @@ def split_seed(seed: int) -> tuple[int, int]:
     return seed & 0xFFFFFFFF, seed >> 32
 
 
-def neuron_words(seed: int, purpose: Purpose, start: int, stop: int, step: int, member: int) -> Words:
+def neuron_words(
+    seed: int, purpose: Purpose, start: int, stop: int, step: int, member: int
+) -> Words:
     """One word for each neuron of a range, four neurons a Philox call.
 
     Parameters
@@ -178,9 +180,7 @@ SQRT_HALF_BITS = 0x3F3504F3
 """The float32 just above sqrt(1/2), as an integer: where the mantissa is cut in two."""
 
 
-def box_muller(
-    first: Words, second: Words
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def box_muller(first: Words, second: Words) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Two standard normals from two words each (Box and Muller 1958), in defined float32 order.
 
     The radius takes 24 bits, so no variate is beyond 5.77 standard deviations.

@@ -50,8 +50,13 @@ def _specs(*arrays: Array) -> Mapping[str, Array]:
 
 
 NETWORK = _specs(
-    Array("voxel/connection", ("voxel", "voxel_source"), "float64", "fibres",
-          "structural connection of each target voxel (row) from each source voxel (column)"),
+    Array(
+        "voxel/connection",
+        ("voxel", "voxel_source"),
+        "float64",
+        "fibres",
+        "structural connection of each target voxel (row) from each source voxel (column)",
+    ),
     Array("voxel/grey_matter", ("voxel",), "float64", "1", "grey matter, as given"),
     Array("voxel/region", ("voxel",), "int32", "1", "index into the region names of the root"),
     Array("voxel/xyz", ("voxel", "axis"), "float64", "mm", "coordinates"),
@@ -60,20 +65,39 @@ NETWORK = _specs(
     Array("population/excitatory", ("population",), "bool", "1", "its neurons excite"),
     Array("population/size", ("population",), "int64", "neurons", "number of neurons"),
     Array("population/degree", ("population",), "int32", "synapses", "in-degree of each neuron"),
-    Array("population/indptr", ("population_edge",), "int64", "1",
-          "row pointers of the population connection, CSR"),
-    Array("population/source", ("connection",), "int32", "1", "source population of each entry, CSR"),
-    Array("population/probability", ("connection",), "float64", "1",
-          "share of a target neuron's in-edges that come from the source population, CSR"),
+    Array(
+        "population/indptr",
+        ("population_edge",),
+        "int64",
+        "1",
+        "row pointers of the population connection, CSR",
+    ),
+    Array(
+        "population/source", ("connection",), "int32", "1", "source population of each entry, CSR"
+    ),
+    Array(
+        "population/probability",
+        ("connection",),
+        "float64",
+        "1",
+        "share of a target neuron's in-edges that come from the source population, CSR",
+    ),
     Array("synapse/indptr", ("neuron_edge",), "int64", "1", "first synapse of each target neuron"),
     Array("synapse/source", ("synapse",), "uint32", "1", "global index of the source neuron"),
-    Array("synapse/weight", ("synapse", "pair"), "uint8", "1/255",
-          "weight pair: AMPA and NMDA of an excitatory source, GABA_A and GABA_B of an inhibitory"),
+    Array(
+        "synapse/weight",
+        ("synapse", "pair"),
+        "uint8",
+        "1/255",
+        "weight pair: AMPA and NMDA of an excitatory source, GABA_A and GABA_B of an inhibitory",
+    ),
 )
 """The network store. `population/parameter/<name>` and `neuron/<name>` hold the model parameters."""
 
 RECORDING = _specs(
-    Array("spike_count", ("step", "population"), "int32", "spikes", "spikes of a population a step"),
+    Array(
+        "spike_count", ("step", "population"), "int32", "spikes", "spikes of a population a step"
+    ),
     Array("spike_step", ("spike",), "int64", "steps", "step of each recorded spike, ascending"),
     Array("spike_neuron", ("spike",), "int64", "1", "global neuron index of each recorded spike"),
     Array("bold", ("frame", "voxel"), "float64", "1", "BOLD signal at the end of each frame"),
@@ -81,20 +105,50 @@ RECORDING = _specs(
 """The recording store."""
 
 POSTERIOR = _specs(
-    Array("parameter_value", ("frame", "member", "parameter", "voxel"), "float64", "1",
-          "hyper-parameters that each member ran the frame with"),
+    Array(
+        "parameter_value",
+        ("frame", "member", "parameter", "voxel"),
+        "float64",
+        "1",
+        "hyper-parameters that each member ran the frame with",
+    ),
     Array("bold_observed", ("frame", "voxel"), "float64", "1", "observed BOLD, scaled"),
-    Array("bold_forecast", ("frame", "member", "voxel"), "float64", "1",
-          "BOLD at the end of a frame before its observation was used"),
-    Array("bold_analysis", ("frame", "member", "voxel"), "float64", "1",
-          "BOLD of the members after the update with the observation of the frame"),
+    Array(
+        "bold_forecast",
+        ("frame", "member", "voxel"),
+        "float64",
+        "1",
+        "BOLD at the end of a frame before its observation was used",
+    ),
+    Array(
+        "bold_analysis",
+        ("frame", "member", "voxel"),
+        "float64",
+        "1",
+        "BOLD of the members after the update with the observation of the frame",
+    ),
     Array("rate", ("frame", "member", "voxel"), "float64", "Hz", "mean firing rate in the frame"),
-    Array("bold_free", ("frame", "member", "voxel"), "float64", "1",
-          "BOLD of the same prior ensemble, never updated"),
-    Array("parameter_prior", ("member", "parameter", "voxel"), "float64", "1",
-          "hyper-parameters of the prior ensemble, which the free run keeps"),
-    Array("parameter_truth", ("parameter", "voxel"), "float64", "1",
-          "hidden truth; only in a twin experiment"),
+    Array(
+        "bold_free",
+        ("frame", "member", "voxel"),
+        "float64",
+        "1",
+        "BOLD of the same prior ensemble, never updated",
+    ),
+    Array(
+        "parameter_prior",
+        ("member", "parameter", "voxel"),
+        "float64",
+        "1",
+        "hyper-parameters of the prior ensemble, which the free run keeps",
+    ),
+    Array(
+        "parameter_truth",
+        ("parameter", "voxel"),
+        "float64",
+        "1",
+        "hidden truth; only in a twin experiment",
+    ),
 )
 """The posterior store of an assimilation."""
 
@@ -121,7 +175,7 @@ def create_store(
     ----------
     path : path
         Directory to be made.
-    kind : {"network", "recording", "posterior"}
+    kind : {"connectome", "network", "recording", "posterior"}
         What the store will be.
     attributes : mapping
         Put into the root attribute beside kind, format, status and provenance.
@@ -158,10 +212,8 @@ def _clear(path: Path, kind: str, overwrite: bool) -> None:
     raise StoreExistsError(f"{path} exists already and is {what}; it was left untouched; {hint}")
 
 
-def create(
-    group: zarr.Group, spec: Array, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str = ""
-) -> Any:
-    """Create one array of a store; chunks are written by one writer each, whole.
+def create(group: zarr.Group, spec: Array, shape: tuple[int, ...], chunks: tuple[int, ...]) -> Any:
+    """Create one array of a store; its chunks are to be written whole, each by one writer.
 
     Parameters
     ----------
@@ -170,21 +222,19 @@ def create(
     spec : Array
         What it is.
     shape, chunks : tuple of int
-        Sizes by dimension; a chunk is never larger than its dimension.
-    dtype : str
-        Replaces the dtype of the spec (a wider weight of an imported network, say).
+        Sizes by dimension; an array that grows starts with a dimension of 0.
     """
-    chunks = tuple(max(1, min(c, n)) for c, n in zip(chunks, shape, strict=True))
-    dtype = dtype or spec.dtype
     return group.create_array(
         spec.name,
         shape=shape,
-        chunks=chunks,
-        dtype=dtype,
+        chunks=tuple(min(c, n) if n else c for c, n in zip(chunks, shape, strict=True)),
+        dtype=spec.dtype,
         dimension_names=spec.dims,
         attributes={"units": spec.unit, "long_name": spec.meaning},
         compressors=[
-            BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=np.dtype(dtype).itemsize),
+            BloscCodec(
+                cname="zstd", clevel=1, shuffle="bitshuffle", typesize=np.dtype(spec.dtype).itemsize
+            ),
             Crc32cCodec(),
         ],
         fill_value=0,
@@ -242,6 +292,8 @@ def read_root(path: str | Path) -> dict[str, Any]:
     root = attributes.get(ROOT)
     if not isinstance(root, dict) or "kind" not in root or "format" not in root:
         raise StoreError(f"{path}: a Zarr group, but not a dtbdask store (no {ROOT!r} attribute)")
+    if not isinstance(root["format"], int):
+        raise StoreError(f"{path}: its format is {root['format']!r}, expected a whole number")
     if root["format"] > FORMAT:
         raise StoreError(
             f"{path}: written in format {root['format']}, this version reads up to {FORMAT}; "
@@ -257,7 +309,7 @@ def open_store(path: str | Path, kind: str, *, status: str = "complete") -> zarr
     ----------
     path : path
         The store.
-    kind : {"network", "recording", "posterior"}
+    kind : {"connectome", "network", "recording", "posterior"}
         What it must be.
     status : {"complete", "any"}
         "any" also opens a store that is still being written.
@@ -274,7 +326,7 @@ def open_store(path: str | Path, kind: str, *, status: str = "complete") -> zarr
     if status == "any":
         return group
     missing = list(missing_chunks(group))
-    if root["status"] != "complete":
+    if root.get("status") != "complete":
         lack = _tell(missing) if missing else "its commit mark is absent"
         raise StoreError(
             f"{path}: this {kind} was never completed ({lack}); run the same command again to resume"

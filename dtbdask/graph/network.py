@@ -88,7 +88,8 @@ class Network:
 
         if isinstance(self.synapses, Stored):
             source, weight = (
-                da.from_zarr(self.path, component=f"synapse/{name}") for name in ("source", "weight")
+                da.from_zarr(self.path, component=f"synapse/{name}")
+                for name in ("source", "weight")
             )
             return source, weight
         if isinstance(self.synapses, Procedural):
@@ -258,7 +259,9 @@ def _labels(brain: xr.Dataset) -> list[str]:
 
 def _synapses_per_chunk(chunk: int | None) -> int:
     if chunk is None:
-        chunk = parse_bytes(dask.config.get("dtbdask.build.chunk-bytes", "16 MiB")) // BYTES_PER_SYNAPSE
+        chunk = (
+            parse_bytes(dask.config.get("dtbdask.build.chunk-bytes", "16 MiB")) // BYTES_PER_SYNAPSE
+        )
     if chunk < 1:
         raise InputError(f"chunk is {chunk}; expected at least 1 synapse")
     return int(chunk)
@@ -304,7 +307,9 @@ def _write_tables(
     put("population/probability", populations.connection.data)
     for name, values in parameters.population.items():
         spec = PARAMETERS[name]
-        array = schema.Array(f"population/parameter/{name}", ("population",), "float64", spec.unit, spec.meaning)
+        array = schema.Array(
+            f"population/parameter/{name}", ("population",), "float64", spec.unit, spec.meaning
+        )
         schema.write(group, array, values)
 
 

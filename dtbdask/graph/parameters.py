@@ -31,7 +31,9 @@ class Parameter:
     high: float = np.inf
 
 
-def _receptor(kind: str, unit: str, defaults: tuple[float, ...], meaning: str, low: float) -> list[Parameter]:
+def _receptor(
+    kind: str, unit: str, defaults: tuple[float, ...], meaning: str, low: float
+) -> list[Parameter]:
     return [
         Parameter(f"{kind}_{receptor}", unit, default, f"{meaning} of the {receptor} receptor", low)
         for receptor, default in zip(RECEPTORS, defaults, strict=True)
@@ -162,7 +164,9 @@ def check(name: str, value: ArrayLike, length: int, dimension: str) -> Floats:
     except (TypeError, ValueError) as error:
         raise InputError(f"{name}: {value!r} is not a number or an array of numbers") from error
     if array.ndim > 1 or (array.ndim == 1 and array.size != length):
-        raise InputError(f"{name} has shape {array.shape}; expected one value or ({length},) {dimension}")
+        raise InputError(
+            f"{name} has shape {array.shape}; expected one value or ({length},) {dimension}"
+        )
     array = np.array(np.broadcast_to(array, (length,)))
     spec = PARAMETERS[name]
     bad = np.flatnonzero(~np.isfinite(array) | (array < spec.low) | (array > spec.high))

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
-import zipfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +24,7 @@ from dtbdask import schema
 from dtbdask.errors import InputFileError, StoreError, StoreExistsError
 from dtbdask.graph.contract import BRAIN, Reading
 from dtbdask.graph.guard import SMALL, decoding, digest, head, listed, refuse_bomb
+from dtbdask.graph.npz import read_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,11 +139,8 @@ def _refuse_foreign_mat(path: Path, start: bytes) -> None:
 
 def read_npz(path: Path) -> Reading:
     """Read arrays by our names from an `.npz`; `tr_s` is the repetition time of its BOLD, in s."""
-    if not head(path, 4).startswith(b"PK"):
-        raise InputFileError(f"{path}: not a zip archive, which every .npz is; use numpy.savez")
-    with decoding(path, "an .npz archive"), zipfile.ZipFile(path) as archive:
-        entries = _npz_entries(path, archive)
-        arrays = {name: _npz_array(path, archive, info) for name, info in entries.items()}
+    arrays = read_arrays(path)
+    with decoding(path, "an .npz archive of a connectome"):
         told = json.loads(str(arrays.pop("attributes", "{}")))
         attributes = dict(told.get("attributes", {}))
         details = {name: dict(more) for name, more in told.get("details", {}).items()}
@@ -157,49 +153,6 @@ def read_npz(path: Path) -> Reading:
             }
     attributes = {"source": path.name, "licence": "", **attributes, "sha256": digest(path)}
     return Reading(arrays, attributes, details)
-
-
-def _npz_entries(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    entries = archive.infolist()
-    for info in entries:
-        if not re.fullmatch(r"[A-Za-z0-9_]{1,64}\.npy", info.filename):
-            raise InputFileError(
-                f"{path}: a zip archive, but its entry {info.filename[:80]!r} is no array of a "
-                "connectome; each entry must be <name>.npy, as numpy.savez writes it"
-            )
-    unpacked = sum(info.file_size for info in entries)
-    refuse_bomb(path, unpacked, sum(info.compress_size for info in entries))
-    named = {info.filename.removesuffix(".npy"): info for info in entries}
-    if len(named) < len(entries):
-        raise InputFileError(f"{path}: two entries of the archive have the same name")
-    return named
-
-
-def _npz_array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    headers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    with archive.open(info) as file:
-        version = np.lib.format.read_magic(file)
-        if version not in headers:
-            raise InputFileError(
-                f"{path}: {info.filename} has .npy version {version}, not 1.0 or 2.0"
-            )
-        shape, _, dtype = headers[version](file)
-        if dtype.hasobject:
-            raise InputFileError(
-                f"{path}: {info.filename} holds pickled Python objects, which could run code and "
-                "are never loaded; save a plain array (numpy.asarray(x, dtype=float))"
-            )
-        announced, present = math.prod(shape) * dtype.itemsize, info.file_size - file.tell()
-        if announced != present:
-            raise InputFileError(
-                f"{path}: the header of {info.filename} announces {announced:,} bytes, "
-                f"{present:,} are there"
-            )
-    with archive.open(info) as file:
-        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
 def read_zarr(path: Path) -> Reading:

@@ -181,7 +181,9 @@ def _present(group: zarr.Group, index: int) -> bool:
     )
 
 
-def check_weights(weight: NDArray[np.floating], largest_degree: int) -> tuple[NDArray[np.uint32], float]:
+def fixed_point(
+    weight: NDArray[np.floating], largest_degree: int
+) -> tuple[NDArray[np.uint32], float]:
     """Fixed-point integers of floating-point weights, so wide that no kick overflows 32 bits.
 
     Parameters

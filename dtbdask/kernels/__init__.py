@@ -2,14 +2,14 @@
 
 A kernels module offers, with these names and argument orders,
 
-========== ===================================================================================
-integrate  background current, membrane, threshold, for one part of a block; lists fired neurons
-deliver    rows of fired sources -> integer kicks of the targets of one part
-select     which of the fired neurons a peer listens to
-census     spikes of each population
-wire       in-edges of a range of neurons, from the recipe
-count, place   the transpose: in-edges by target -> edges by source row
-========== ===================================================================================
+============ =================================================================================
+integrate    background current, membrane, threshold, for one part of a block; lists fired neurons
+deliver      rows of fired sources -> integer kicks of the targets of one part
+select       which of the fired neurons a peer listens to
+census       spikes of each population
+wire         in-edges of a range of neurons, from the recipe
+count, place the transpose: in-edges by target -> edges by source row
+============ =================================================================================
 
 Laws they share:
 

@@ -127,7 +127,7 @@ def integrate(features: Features) -> Callable[..., None]:
                         edge = min(stop, base + (k + 1) * _TILE)
                         while a < edge:
                             b = min(edge, run_stop[r])
-                            add_noise(flag[a - base : b - base], words.reshape(_TILE),
+                            _add_noise(flag[a - base : b - base], words.reshape(_TILE),
                                       a - base - k * _TILE,
                                       value[m, run_population[r], probability])  # fmt: skip
                             a = b
@@ -147,7 +147,7 @@ def integrate(features: Features) -> Callable[..., None]:
 
 
 @njit
-def add_noise(flag, word, offset, probability):
+def _add_noise(flag, word, offset, probability):
     p = np.float32(probability)
     for i in range(flag.size):
         u = np.float32(np.int32(word[offset + i] >> np.uint32(8))) * np.float32(2.0**-24)
@@ -348,8 +348,10 @@ def census(
     ----------
     spikes : (member, population) int32
         Added to.
-    fired, n_fired, bounds
-        As `integrate` writes them.
+    fired : (member, neuron) uint32
+        As `integrate` writes it.
+    n_fired : (member, part) int64
+    bounds : (part_edge,) int64
     run_stop, run_population : (run,) int64
     """
     for m in range(n_fired.shape[0]):

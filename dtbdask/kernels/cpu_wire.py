@@ -261,8 +261,10 @@ def place(
     ----------
     cursor : (row,) int64
         Next free edge of each row; moved on.
-    target, weight
-        Written: the edges as `deliver` reads them.
+    target : (edge,) uint32
+        Written, as `deliver` reads it.
+    weight : (edge, pair) uint8 or uint32, or None
+        Written.
     source : (synapse,) uint32
     pair : (synapse, pair) uint8 or uint32
     indptr : (target_edge,) int64

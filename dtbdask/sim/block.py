@@ -252,7 +252,9 @@ class Block:
 def _parts(start: int, n: int, threads: int) -> Ints:
     """Bounds of the parts: equal shares, cut where a tile of random numbers begins."""
     if not 1 <= threads <= max(1, n // rng.TILE):
-        raise InputError(f"threads is {threads}; a block of {n:,} neurons takes 1 to {max(1, n // rng.TILE)}")
+        raise InputError(
+            f"threads is {threads}; a block of {n:,} neurons takes 1 to {max(1, n // rng.TILE)}"
+        )
     cuts = start + np.arange(1, threads) * n // threads
     inner = np.rint(cuts / rng.TILE).astype(np.int64) * rng.TILE - start
     return np.concatenate([[0], inner, [n]]).astype(np.int64)

@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
+
+from dtbdask.graph.population import Populations
 
 Floats = NDArray[np.float64]
 
@@ -91,6 +94,62 @@ class Balloon:
         kept = np.array(state, dtype=np.float64)
         np.maximum(kept[1:], FLOOR, out=kept[1:])
         self.state = kept
+
+
+class Haemodynamics:
+    """BOLD of all voxels from the spike counts of all populations.
+
+    Parameters
+    ----------
+    populations : Populations
+    members : int
+    dt_ms : float
+        Exchange step.
+
+    Attributes
+    ----------
+    balloon : Balloon
+    activity : (member, voxel) float64, spikes per neuron and ms
+        In the last step.
+    """
+
+    def __init__(self, populations: Populations, members: int, dt_ms: float) -> None:
+        n_populations, n_voxels = populations.voxel.size, int(populations.voxel.max()) + 1
+        ones = np.ones(n_populations)
+        where = (np.arange(n_populations), populations.voxel)
+        self._into = sp.csr_array((ones, where), shape=(n_populations, n_voxels))
+        self._neurons = populations.size @ self._into
+        self._dt_ms = dt_ms
+        self.balloon = Balloon.at_rest(members, n_voxels)
+        self.activity = np.zeros((members, n_voxels))
+
+    def advance(self, count: NDArray[np.int32], first_step: int, frame_steps: int) -> Floats:
+        """Take the spikes of some steps.
+
+        Parameters
+        ----------
+        count : (step, member, population) int32
+            Spikes.
+        first_step : int
+            Index of the first of the steps.
+        frame_steps : int
+            Steps of a frame; frames end where the number of steps run is a multiple of it.
+
+        Returns
+        -------
+        (frame, member, voxel) float64
+            BOLD at the end of each frame that ends in these steps.
+        """
+        steps, members, _ = count.shape
+        spikes = (count.reshape(steps * members, -1) @ self._into).reshape(steps, members, -1)
+        activity = spikes / (self._neurons * self._dt_ms)
+        frames = []
+        for k in range(steps):
+            self.balloon.advance(activity[k], self._dt_ms)
+            if (first_step + k + 1) % frame_steps == 0:
+                frames.append(self.balloon.bold())
+        self.activity = activity[-1]
+        return np.array(frames).reshape(len(frames), *self.activity.shape)
 
 
 def extraction(f: Floats) -> Floats:

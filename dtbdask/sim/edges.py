@@ -97,7 +97,9 @@ def collect(network: Network, start: int, stop: int, bounds: Ints, features: Fea
         cpu.place(cursor[part], target, weight, edges.source, edges.weight, edges.indptr,
                   first - start, row_of, column, inhibitory)  # fmt: skip
     largest = network.synapses.largest_degree * (np.iinfo(kind).max if kind == np.uint8 else 0)
-    return Edges(indptr, target, weight, inhibitory, heard, _kick_dtype(kind, largest, features.paired))
+    return Edges(
+        indptr, target, weight, inhibitory, heard, _kick_dtype(kind, largest, features.paired)
+    )
 
 
 def _chunks(network: Network, start: int, bounds: Ints) -> Iterator[tuple[int, int, InEdges]]:

@@ -134,7 +134,9 @@ def coefficients(
         elif any(name in multiplier for name in names):
             raise InputError(f"{given[0]} is set per neuron and cannot be multiplied")
         bases = (
-            parameters.neuron[n][block] if n in parameters.neuron else parameters.population[n][population]
+            parameters.neuron[n][block]
+            if n in parameters.neuron
+            else parameters.population[n][population]
             for n in names
         )
         factors.append(formula(h, *bases))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import holoviews as hv
-import xarray as xr
 
 from dtbdask.errors import InputError
 from dtbdask.viz import style
 from dtbdask.viz.regions import chosen, region_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
 
 BOLD = hv.Dimension("bold", label="BOLD", unit="1")
 
@@ -80,7 +84,7 @@ def _fit(region: xr.Dataset) -> hv.Overlay:
 
 
 def deviation(ensemble: xr.DataArray) -> xr.DataArray:
-    """Standard deviation over members, of the sample (0 for a single member).
+    """Take the sample's standard deviation over members (0 for a single member).
 
     Parameters
     ----------

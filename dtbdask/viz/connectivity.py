@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import holoviews as hv
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from dtbdask.errors import InputError
 from dtbdask.viz import style
 from dtbdask.viz.regions import name_hover, region_names, ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 SOURCE = hv.Dimension("source", label="Source region")
 TARGET = hv.Dimension("target", label="Target region")
@@ -42,7 +46,7 @@ def connectivity_matrix(brain: xr.Dataset) -> hv.Image:
         Nothing is connected, or the matrix has more cells than a picture can hold.
     """
     connection = brain["connection"].transpose("voxel", "voxel_source")
-    style.check_pixels(*connection.shape, _FEWER)
+    style.check_pixels(connection.shape[0], connection.shape[1], _FEWER)
     matrix = np.asarray(connection.values, dtype=np.float64)
     positive = matrix[matrix > 0]
     if not positive.size:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import holoviews as hv
-from bokeh.embed import file_html
-from bokeh.models import Toolbar
-from bokeh.models.ui import UIElement
-from bokeh.resources import INLINE
-from matplotlib.figure import Figure
+from markupsafe import escape
 
 from dtbdask.errors import InputError
+from dtbdask.viz.embed import embed
+
+if TYPE_CHECKING:
+    from holoviews.core import Dimensioned
+    from matplotlib.figure import Figure
 
 DPI = 150
 
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title></head>
+<body>
+{place}
+{script}
+</body>
+</html>
+"""
 
-def save(picture: hv.Dimensioned, path: str | Path) -> Path:
+
+def save(picture: Dimensioned, path: str | Path) -> Path:
     """Write one picture to a file.
 
     Parameters
@@ -43,16 +55,9 @@ def save(picture: hv.Dimensioned, path: str | Path) -> Path:
             figure: Figure = hv.render(picture, backend="matplotlib")
             figure.savefig(path, dpi=DPI, bbox_inches="tight", facecolor="white")
         case ".html":
-            page = file_html(bokeh_model(picture), INLINE, title=path.stem)
+            script, (place,) = embed([picture])
+            page = _PAGE.format(title=escape(path.stem), place=place, script=script)
             path.write_text(page, encoding="utf-8")
         case suffix:
             raise InputError(f"path ends in {suffix!r}; use .png, .svg or .html")
     return path
-
-
-def bokeh_model(picture: hv.Dimensioned) -> UIElement:
-    """The Bokeh figure of a picture, without the logo that links to a web site."""
-    model: UIElement = hv.render(picture, backend="bokeh")
-    for toolbar in model.select({"type": Toolbar}):
-        toolbar.logo = None
-    return model

@@ -7,25 +7,25 @@ light or dark; figures keep their white ground, on which their colours were chos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import holoviews as hv
 import numpy as np
-from bokeh.embed import components
-from bokeh.resources import Resources
+from holoviews.core import Dimensioned
 from jinja2 import Environment, Template
-from markupsafe import Markup
 
 from dtbdask.errors import InputError
-from dtbdask.viz.export import bokeh_model
+from dtbdask.viz.embed import embed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Row = tuple[str, str | int | float, str]
 """Name, value and note of one line of a table."""
 
-Figure = tuple[hv.Dimensioned, str]
+Figure = tuple[Dimensioned, str]
 """A picture and the caption that says in words what it shows."""
 
 
@@ -50,14 +50,6 @@ class Section:
     prose: Sequence[str] = ()
     rows: Sequence[Row] = ()
     figures: Sequence[Figure] = ()
-
-
-@dataclass(frozen=True)
-class _Rendered:
-    title: str
-    prose: Sequence[str]
-    rows: Sequence[Row]
-    pictures: Sequence[tuple[Markup, str]]
 
 
 def write_report(
@@ -91,22 +83,18 @@ def write_report(
         raise InputError(
             f"path is {str(path)!r}; give a name ending in .html in an existing folder"
         )
-    pictures = [bokeh_model(picture) for section in sections for picture, _ in section.figures]
-    script, divs = components(pictures) if pictures else ("", ())
-    remaining = iter(divs)
+    script, places = embed([picture for section in sections for picture, _ in section.figures])
+    remaining = iter(places)
     rendered = [
-        _Rendered(
-            section.title,
-            section.prose,
-            section.rows,
-            [(Markup(next(remaining)), caption) for _, caption in section.figures],  # noqa: S704
-        )
+        {
+            "title": section.title,
+            "prose": section.prose,
+            "rows": section.rows,
+            "pictures": [(next(remaining), caption) for _, caption in section.figures],
+        }
         for section in sections
     ]
-    page = _template().render(
-        title=title, sections=rendered, footer=footer, script=Markup(script),  # noqa: S704
-        resources=Markup(_bokehjs() if pictures else ""),  # noqa: S704
-    )  # fmt: skip
+    page = _template().render(title=title, sections=rendered, footer=footer, script=script)
     path.write_text(page, encoding="utf-8")
     return path
 
@@ -118,14 +106,8 @@ def _template() -> Template:
     return environment.from_string(text)
 
 
-def _bokehjs() -> str:
-    """BokehJS, as far as figures need it, in script elements."""
-    scripts: str = Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render()
-    return scripts
-
-
 def number(value: str | float) -> str:
-    """A value as a reader wants it: whole numbers in groups of three, others in four digits."""
+    """Write a value as a reader wants it: whole numbers in groups, others in 4 digits."""
     if isinstance(value, str):
         return value
     whole = isinstance(value, (int, np.integer)) or float(value).is_integer()

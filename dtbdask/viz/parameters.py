@@ -1,20 +1,25 @@
-"""What the fit says of the parameters: their course, and in a twin experiment how near the truth."""
+"""What a fit says of parameters: their course, and in a twin experiment how near the truth."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import holoviews as hv
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from dtbdask.errors import InputError
 from dtbdask.viz import style
 from dtbdask.viz.bold import DEFAULT_PANELS, deviation
 from dtbdask.viz.regions import chosen, region_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holoviews.core import Dimensioned
+    from numpy.typing import NDArray
 
 REGION = hv.Dimension("region", label="Region")
 ERROR = hv.Dimension("error", label="RMS log error", unit="1")
@@ -23,7 +28,7 @@ ERROR = hv.Dimension("error", label="RMS log error", unit="1")
 def parameter_traces(
     posterior: xr.Dataset, parameter: str, voxels: Sequence[int | str] | None = None
 ) -> hv.Layout:
-    """A parameter in regions over frames, one panel a region.
+    """Draw a parameter in regions over frames, one panel a region.
 
     Parameters
     ----------
@@ -136,8 +141,8 @@ def parameter_error_curve(posterior: xr.Dataset) -> hv.Overlay:
 
 def _marked(
     time: NDArray[np.float64], error: NDArray[np.float64], label: str, look: style.Look
-) -> list[hv.Dimensioned]:
-    """A line with markers; Matplotlib's legend shows those of the line, Bokeh's the others."""
+) -> list[Dimensioned]:
+    """Draw a line with markers; Matplotlib's legend shows those of the line, Bokeh's the others."""
     line = style.curve(time, error, style.TIME, ERROR, label, look)
     line.opts(backend="matplotlib", marker=style.MARKER[look.marker], ms=5)
     markers = hv.Scatter((time, error), style.TIME, ERROR, label=label)
@@ -175,8 +180,9 @@ def log_error(estimate: xr.DataArray, truth: xr.DataArray) -> NDArray[np.float64
         lowest = float(values.min())
         if not lowest > 0:
             raise InputError(f"{name} of a parameter is {lowest:g}; it must be positive")
-    squares = np.log(estimate / truth) ** 2
-    return np.asarray(np.sqrt(squares.mean("voxel")).values, dtype=np.float64)
+    ratio = estimate / truth
+    squares = np.log(ratio.transpose(..., "voxel").values) ** 2
+    return np.asarray(np.sqrt(squares.mean(axis=-1)), dtype=np.float64)
 
 
 def _trace(region: xr.Dataset, value: hv.Dimension, bounds: Sequence[float]) -> hv.Overlay:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import dask
 import holoviews as hv
 import numpy as np
 import xarray as xr
@@ -63,10 +62,10 @@ def population_rates(recording: xr.Dataset, bin_ms: float = 10.0) -> hv.Overlay:
     kinds = {name: kind for name, kind in kinds.items() if kind[0].any()}
     counts = recording["spike_count"]
     lazy = [counts.isel(population=kind).sum("population") for kind, _ in kinds.values()]
-    binned = dask.compute(*(_binned(count, n) for count in lazy))
+    binned = xr.Dataset({str(i): _binned(count, n) for i, count in enumerate(lazy)}).compute()
     bins = _bins(recording, n)
     curves = []
-    for (label, (kind, look)), count in zip(kinds.items(), binned, strict=True):
+    for (label, (kind, look)), count in zip(kinds.items(), binned.values(), strict=True):
         rate = count.values / (bins.width_s * recording["size"].values[kind].sum())
         curves.append(style.curve(bins.centre_s, rate, style.TIME, RATE, label, look))
     return style.panel(hv.Overlay(curves), f"Mean firing rate of the brain, bins of {bin_ms:g} ms")
@@ -156,7 +155,7 @@ def rate_histogram(recording: xr.Dataset) -> hv.Overlay:
 
 
 def _steps(recording: xr.Dataset, bin_ms: float) -> int:
-    """Steps of a bin."""
+    """Count the steps of a bin."""
     dt = float(recording.attrs["dt_ms"])
     n = round(bin_ms / dt)
     if n < 1 or abs(n * dt - bin_ms) > 1e-6 * dt:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import holoviews as hv
 import numpy as np
-import xarray as xr
 from bokeh.models import CustomJSHover, HoverTool
-from numpy.typing import NDArray
 
 from dtbdask.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
 
 MAX_TICKS = 20
 
@@ -48,7 +51,7 @@ def ticks(
 def chosen(
     names: Sequence[str], voxels: Sequence[int | str] | None, default: int
 ) -> NDArray[np.intp]:
-    """Indices of the voxels to show.
+    """Choose the voxels to show.
 
     Parameters
     ----------
@@ -100,7 +103,7 @@ def name_hover(
     def show_names(plot: hv.plotting.bokeh.ElementPlot, element: hv.Element) -> None:
         hover: HoverTool = plot.handles["hover"]
         x = "$x{0.000}" if columns is None else "$x{custom}"
-        hover.tooltips = [(y_label, "$y{custom}"), (x_label, x), (value, "@image{0.0000 a}")]
+        hover.tooltips = [(y_label, "$y{custom}"), (x_label, x), (value, "@image{0.[0000]}")]
         hover.formatters = {"$y": _lookup(rows)}
         if columns is not None:
             hover.formatters |= {"$x": _lookup(columns)}

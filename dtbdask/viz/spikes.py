@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import holoviews as hv
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from dtbdask.errors import InputError
 from dtbdask.viz import style
 from dtbdask.viz.regions import region_names, ticks
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Ints = NDArray[np.int64]
 
@@ -131,7 +134,7 @@ def _thinned(
 
 
 def _every(recording: xr.Dataset, stride: int) -> Ints:
-    """The 1st, (stride + 1)th, ... neuron of every population."""
+    """Take the 1st, (stride + 1)th, ... neuron of every population."""
     bounds = zip(recording["first_neuron"].values, recording["size"].values, strict=True)
     kept = [np.arange(first, first + size, stride, dtype=np.int64) for first, size in bounds]
     return np.concatenate(kept)

@@ -1,34 +1,32 @@
-"""The standard report: whatever is there of brain, activity, fit and twin experiment, in one page."""
+"""The standard report: brain, activity, fit and twin experiment, whatever is there, in one page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import xarray as xr
-from numpy.typing import NDArray
-
-from dtbdask.assim.scores import FIRST, correlation, fc_similarity, forecast_scores, rmse
+from dtbdask.assim.scores import fc_similarity
 from dtbdask.errors import InputError
 from dtbdask.viz.bold import bold_traces
 from dtbdask.viz.connectivity import (
     connectivity_matrix,
-    correlation_matrix,
     functional_connectivity,
 )
 from dtbdask.viz.page import Figure, Row, Section, write_report
 from dtbdask.viz.parameters import (
-    log_error,
     parameter_error_curve,
     parameter_traces,
     twin_recovery,
 )
 from dtbdask.viz.rates import population_rates, rate_histogram, region_rates
 from dtbdask.viz.spikes import raster
+from dtbdask.viz.tables import activity_rows, connectome_rows, fit_rows, thinned, twin_rows
 
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import xarray as xr
 
 RASTER_POINTS = 30_000
 """Spikes in the page; each costs some 60 bytes of it."""
@@ -41,9 +39,6 @@ TIME_BINS = 400
 
 IMAGE_CELLS = 200_000
 """Most cells of the image of region rates; of many voxels, time is binned more coarsely."""
-
-MATRIX_VOXELS = 400
-"""Most rows of a matrix; of more voxels, every second, third ... is shown."""
 
 FC_FRAMES = 20
 """Fewest frames from which functional connectivity is worth a look."""
@@ -138,14 +133,7 @@ _MEANING = {
 
 
 def _connectome(brain: xr.Dataset) -> Section:
-    connection = brain["connection"].values
-    density = float((connection > 0).mean())
-    rows: list[Row] = [
-        ("Regions", brain.sizes["voxel"], ""),
-        ("Connected pairs", f"{density:.1%}", "share of all ordered pairs with any fibre"),
-        ("Strongest connection", float(connection.max()), "fibres"),
-    ]
-    shown, remark = _every_kth(brain)
+    shown, remark = thinned(brain)
     figures: list[Figure] = [
         (
             connectivity_matrix(shown),
@@ -154,7 +142,6 @@ def _connectome(brain: xr.Dataset) -> Section:
         )
     ]
     if "bold_rest" in brain:
-        rows.append(_structure_function(connection, brain["bold_rest"].values))
         figures.append(
             (
                 functional_connectivity(shown),
@@ -163,41 +150,10 @@ def _connectome(brain: xr.Dataset) -> Section:
             )
         )
     prose = ("Who is connected with whom, and whose measured activity goes together.",)
-    return Section("Connectome", prose, rows, figures)
-
-
-def _structure_function(connection: Floats, bold: Floats) -> Row:
-    upper = np.triu_indices(len(connection), k=1)
-    fibres = np.log1p((connection + connection.T)[upper])
-    correlation = correlation_matrix(bold)[upper]
-    r = float(np.corrcoef(fibres, correlation)[0, 1])
-    return ("Structure against function", r, "r of ln(1 + fibres) with functional connectivity")
-
-
-def _every_kth(data: xr.Dataset) -> tuple[xr.Dataset, str]:
-    """The dataset with few enough voxels for a matrix, and a remark where some were left out."""
-    step = -(-data.sizes["voxel"] // MATRIX_VOXELS)
-    if step == 1:
-        return data, ""
-    every = slice(None, None, step)
-    kept = data.isel({name: every for name in ("voxel", "voxel_source") if name in data.sizes})
-    return kept, f"{kept.sizes['voxel']} of {data.sizes['voxel']} voxels are shown, evenly spread."
+    return Section("Connectome", prose, connectome_rows(brain), figures)
 
 
 def _activity(recording: xr.Dataset) -> Section:
-    seconds = recording.sizes["step"] * recording.attrs["dt_ms"] / 1e3
-    excitatory = recording["excitatory"].values.astype(bool)
-    count = recording["spike_count"].sum("step").compute().values
-    size = recording["size"].values
-    rows: list[Row] = [
-        ("Neurons", int(size.sum()), f"in {len(size):,} populations"),
-        ("Time", f"{seconds:g} s", f"{recording.sizes['step']:,} steps"),
-        ("Spikes", int(count.sum()), "of all neurons"),
-    ]
-    for name, kind in (("Excitatory", excitatory), ("Inhibitory", ~excitatory)):
-        if size[kind].sum():
-            rate = float(count[kind].sum() / (size[kind].sum() * seconds))
-            rows.append((f"{name} rate", f"{rate:.3g} Hz", "mean over neurons and time"))
     bin_ms = _bin_ms(recording)
     figures: list[Figure] = [_raster(recording)] if recording.sizes.get("spike", 0) else []
     figures += [
@@ -210,7 +166,7 @@ def _activity(recording: xr.Dataset) -> Section:
         (rate_histogram(recording), "How many populations fire at which mean rate."),
     ]
     prose = ("How the network fires: single neurons, the whole brain, regions and populations.",)
-    return Section("Activity", prose, rows, figures)
+    return Section("Activity", prose, activity_rows(recording), figures)
 
 
 def _bin_ms(recording: xr.Dataset) -> float:
@@ -227,8 +183,8 @@ def _raster(recording: xr.Dataset) -> Figure:
     window_ms = window if window[0] < window[1] else None
     return (
         raster(recording, max_points=RASTER_POINTS, window_ms=window_ms),
-        f"Spikes of the last {window[1] - window[0]:,.0f} ms: a point for every spike of the neurons "
-        "shown, in bands of regions; circles excitatory, triangles inhibitory.",
+        f"Spikes of the last {window[1] - window[0]:,.0f} ms: a point for every spike of the "
+        "neurons shown, in bands of regions; circles excitatory, triangles inhibitory.",
     )
 
 
@@ -239,11 +195,11 @@ def _simulated_bold(recording: xr.Dataset, brain: xr.Dataset | None) -> Section:
     rows: list[Row] = []
     n_frames, n_voxels = recording["bold"].shape
     if n_frames >= FC_FRAMES:
-        shown, remark = _every_kth(recording[["bold"]])
+        shown, remark = thinned(recording[["bold"]])
         caption = f"Functional connectivity of the simulated BOLD. {remark}"
         figures.append((functional_connectivity(shown), caption))
         if brain is not None and brain.sizes["voxel"] == n_voxels and "bold_rest" in brain:
-            measured, _ = _every_kth(brain[["bold_rest"]])
+            measured, _ = thinned(brain[["bold_rest"]])
             similarity = fc_similarity(shown["bold"].values, measured["bold_rest"].values)
             rows.append(("Similarity of functional connectivity", similarity, FC_CEILING))
     prose = ("What a scanner would see of the simulated activity.",)
@@ -268,58 +224,14 @@ def _fit(posterior: xr.Dataset) -> Section:
         )
         for name in posterior["parameter"].values[:MOST_PARAMETERS]
     ]
-    rows: list[Row] = [
-        ("Method", str(posterior.attrs.get("method", "not stated")), ""),
-        ("Members", posterior.sizes["member"], ""),
-        ("Frames", posterior.sizes["frame"], f"{posterior.attrs.get('tr_s', 0):g} s each"),
-    ]
     prose = (
-        "BOLD is so smooth that predictors without any model score high; the forecast is to be read "
-        "beside them, and no score of a forecast alone is evidence for the model.",
+        "BOLD is so smooth that predictors without any model score high; the forecast is to be "
+        "read beside them, and no score of a forecast alone is evidence for the model.",
     )
-    return Section("BOLD and fit", prose, [*rows, *_scores(posterior)], figures)
-
-
-def _scores(posterior: xr.Dataset) -> list[Row]:
-    """Correlation and error of the forecast beside predictors that need no model."""
-    if (
-        posterior.sizes["frame"] <= FIRST
-        or min(posterior.sizes[d] for d in ("member", "voxel")) < 2
-    ):
-        return []
-    names = ("bold_observed", "bold_forecast", "bold_free")
-    kept, remark = _every_kth(posterior[[name for name in names if name in posterior]])
-    kept = kept.compute()
-    observed = kept["bold_observed"].values
-    scores = forecast_scores(kept["bold_forecast"].values, observed)
-    rows = [
-        (f"{label}: r and RMSE", f"{scores['r' + key]:.3f}, {scores['rmse' + key]:.3g}", note)
-        for label, key, note in (
-            ("Forecast", "", f"mean of the ensemble. {remark}"),
-            ("Persistence", "_persistence", "the last measured value"),
-            ("Extrapolation", "_linear_extrapolation", "the line through the last two values"),
-            ("Other regions", "_mean_of_others", "mean of all other regions in the same frame"),
-        )
-    ]
-    if "bold_free" in kept:
-        free = kept["bold_free"].mean("member").values[FIRST:]
-        r, error = correlation(free, observed[FIRST:]).mean(), rmse(free, observed[FIRST:]).mean()
-        rows.append(("Free run: r and RMSE", f"{r:.3f}, {error:.3g}", "the prior, never updated"))
-    rows.append(("Spread over error", f"{scores['spread_over_rmse']:.3g}", "1 if reliable"))
-    return rows
+    return Section("BOLD and fit", prose, fit_rows(posterior), figures)
 
 
 def _twin(twin: xr.Dataset) -> Section:
-    rows: list[Row] = []
-    last = twin["parameter_value"].isel(frame=-1).mean("member").compute()
-    for name in twin["parameter"].values:
-        truth = twin["parameter_truth"].sel(parameter=name)
-        after = float(log_error(last.sel(parameter=name), truth))
-        note = "RMS of ln(estimate / truth) over regions, last frame"
-        if "parameter_prior" in twin:
-            prior = twin["parameter_prior"].sel(parameter=name).mean("member")
-            note += f"; of the prior {float(log_error(prior, truth)):.3g}"
-        rows.append((f"Error of {name}", f"{after:.3g}", note))
     figures: list[Figure] = [
         (
             twin_recovery(twin),
@@ -328,8 +240,8 @@ def _twin(twin: xr.Dataset) -> Section:
         ),
         (
             parameter_error_curve(twin),
-            "Error of the ensemble mean over time (solid), beside that of the prior ensemble, never "
-            "updated (dashed).",
+            "Error of the ensemble mean over time (solid), beside that of the prior ensemble, "
+            "never updated (dashed).",
         ),
         (
             bold_traces(twin),
@@ -340,7 +252,7 @@ def _twin(twin: xr.Dataset) -> Section:
         "A hidden model with known parameters made the observations; the ensemble, which does not "
         "know them, has to find them. Only here can an estimate be compared with the truth.",
     )
-    return Section("Twin experiment", prose, rows, figures)
+    return Section("Twin experiment", prose, twin_rows(twin), figures)
 
 
 def _provenance(datasets: Mapping[str, xr.Dataset]) -> Section:

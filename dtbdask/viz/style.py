@@ -1,23 +1,28 @@
 """One dress for both backends: colours every eye can tell apart, readable letters, sensible sizes.
 
 Series take their colours from Okabe and Ito (2008), each with a second cue (dash or marker), so no
-picture depends on colour alone. Matrices run through viridis, deviations from blue to red. HoloViews
-keeps the options of Bokeh and Matplotlib apart; the functions here set both, so a picture looks the
-same in a notebook, in a report and in print. A caller's own `.opts(...)` go on top.
+picture depends on colour alone. Matrices run through viridis, deviations from blue to red.
+HoloViews keeps the options of Bokeh and Matplotlib apart; the functions here set both, so a picture
+looks the same in a notebook, in a report and in print. A caller's own `.opts(...)` go on top.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import holoviews as hv
 import holoviews.plotting.bokeh
-import holoviews.plotting.mpl  # noqa: F401  (both register their backend)
+import holoviews.plotting.mpl
 import numpy as np
-from numpy.typing import ArrayLike
 
 from dtbdask.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holoviews.core import Dimensioned
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -142,10 +147,11 @@ def image(
 
 
 def panel(
-    picture: hv.Dimensioned, title: str, *, width: int = 760, height: int = 280, **options: object
-) -> hv.Dimensioned:
+    picture: Dimensioned, title: str, *, width: int = 760, height: int = 280, **options: object
+) -> Dimensioned:
     """Give a picture its title, letters and size in pixels (of the frame within the axes)."""
-    letters = {f"{name}": f"{size}pt" for name, size in _LETTERS.items()}
+    title = title.replace("{", "{{").replace("}", "}}")  # HoloViews would fill them in
+    letters = {name: f"{size}pt" for name, size in _LETTERS.items()}
     picture.opts(
         backend="bokeh", title=title, frame_width=width, frame_height=height, fontsize=letters,
         toolbar="above", **_legend(picture, "bokeh"), **options,
@@ -156,14 +162,14 @@ def panel(
     )  # fmt: skip
 
 
-def _legend(picture: hv.Dimensioned, backend: str) -> dict[str, object]:
+def _legend(picture: Dimensioned, backend: str) -> dict[str, object]:
     if not isinstance(picture, hv.Overlay):
         return {}
     extra = {"click_policy": "mute"} if backend == "bokeh" else {}
     return {"legend_position": "right", **extra}
 
 
-def stack(panels: Sequence[hv.Dimensioned], columns: int = 1) -> hv.Layout:
+def stack(panels: Sequence[Dimensioned], columns: int = 1) -> hv.Layout:
     """Panels in a grid."""
     if len(panels) > MAX_PANELS:
         raise InputError(f"{len(panels)} panels asked for; choose at most {MAX_PANELS}")

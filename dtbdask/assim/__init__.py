@@ -1,0 +1,1 @@
+"""Fitting a network to BOLD: transforms, filters, the forecast-analysis cycle, scores."""

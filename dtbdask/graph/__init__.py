@@ -1,0 +1,1 @@
+"""From a connectome to a network at rest: reading, populations, wiring, stores, partition."""

@@ -1,0 +1,1 @@
+"""A network in motion: blocks, their exchange, sessions, recordings, BOLD."""

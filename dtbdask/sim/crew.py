@@ -1,0 +1,164 @@
+"""The driver's hold on the gangs: all in this process, or one on each worker of a cluster."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import uuid
+from typing import Any, Protocol
+
+import dask
+import numpy as np
+from dask.utils import parse_timedelta
+from numpy.typing import NDArray
+
+from dtbdask.errors import InputError, SessionError
+from dtbdask.sim.block import BlockSpec
+from dtbdask.sim.gang import Gang
+
+logger = logging.getLogger(__name__)
+
+
+class Crew(Protocol):
+    """Something that can ask every gang the same thing."""
+
+    def call(self, method: str, *arguments: Any) -> list[Any]:
+        """Call a method of every gang; results in the order of the blocks or members."""
+
+    def close(self) -> None:
+        """Let the gangs go."""
+
+
+class Here:
+    """All blocks in this process.
+
+    Parameters
+    ----------
+    specs : list of BlockSpec
+    """
+
+    def __init__(self, specs: list[BlockSpec]) -> None:
+        self._gang = Gang.local(specs)
+
+    def call(self, method: str, *arguments: Any) -> list[Any]:
+        """Call a method of the one gang."""
+        return [getattr(self._gang, method)(*arguments)]
+
+    def close(self) -> None:
+        """Free the blocks."""
+        self._gang.close()
+
+
+class Workers:
+    """One gang of one block on each of some Dask workers.
+
+    Parameters
+    ----------
+    specs : list of BlockSpec
+        One for each worker.
+    client : distributed.Client
+    share : bool
+        The specs are parts of one network that exchange spikes; otherwise each is a whole one, with
+        members of its own.
+    """
+
+    def __init__(self, specs: list[BlockSpec], client: Any, *, share: bool) -> None:
+        from dtbdask.sim import worker
+
+        self._client = client
+        self._run_id = uuid.uuid4().hex
+        self._workers = workers(client)[: len(specs)]
+        if len(self._workers) < len(specs):
+            raise InputError(
+                f"blocks is {len(specs)}, but the cluster has {len(self._workers)} workers; "
+                "use fewer blocks or add workers"
+            )
+        client.register_plugin(worker.Home())
+        token, timeout = secrets.token_bytes(32), _timeout()
+        sizes = [len(specs)] * len(specs) if share else [1] * len(specs)
+        ranks = range(len(specs)) if share else [0] * len(specs)
+        bounds = np.array([spec.start for spec in specs] + [specs[-1].stop], np.int64)
+        addresses = [
+            client.run(worker.listen, self._run_id, rank, size, token, timeout, workers=[where])[
+                where
+            ]
+            for where, rank, size in zip(self._workers, ranks, sizes, strict=True)
+        ]
+        self._submit(
+            worker.gather,
+            [
+                (spec, addresses, bounds if share else np.array([spec.start, spec.stop], np.int64))
+                for spec in specs
+            ],
+        )
+
+    def call(self, method: str, *arguments: Any) -> list[Any]:
+        """Call a method of the gang of every worker."""
+        from dtbdask.sim import worker
+
+        return self._submit(worker.call, [(method, *arguments)] * len(self._workers))
+
+    def _submit(self, function: Any, arguments: list[tuple[Any, ...]]) -> list[Any]:
+        """One pinned task a worker; the first error shuts the gang down and is raised.
+
+        A task may fall on another worker when its own is gone: it then finds no gang there and says
+        so, instead of waiting for ever for a worker that does not come back.
+        """
+        from distributed import wait
+
+        futures = [
+            self._client.submit(function, self._run_id, *given, workers=[where], pure=False,
+                                allow_other_workers=True, retries=0)
+            for where, given in zip(self._workers, arguments, strict=True)
+        ]  # fmt: skip
+        try:
+            wait(futures, return_when="ALL_COMPLETED") if len(futures) == 1 else self._watch(
+                futures
+            )
+            return list(self._client.gather(futures))
+        except BaseException:
+            self._abort(futures)
+            raise
+        finally:
+            del futures
+
+    def _watch(self, futures: list[Any]) -> None:
+        from distributed import as_completed
+
+        for future in as_completed(futures):
+            if future.status != "finished":
+                future.result()
+
+    def _abort(self, futures: list[Any]) -> None:
+        """Wake the blocks that wait for the one that failed, and wait until all have stopped."""
+        from distributed import wait
+
+        from dtbdask.sim import worker
+
+        alive = [where for where in self._workers if where in workers(self._client)]
+        self._client.run(worker.leave, self._run_id, workers=alive)
+        wait(futures)
+
+    def close(self) -> None:
+        """Disband the gangs; the cluster stays usable."""
+        from dtbdask.sim import worker
+
+        alive = set(workers(self._client))
+        futures = [
+            self._client.submit(worker.disband, self._run_id, workers=[where], pure=False)
+            for where in self._workers
+            if where in alive
+        ]
+        self._client.gather(futures)
+
+
+def workers(client: Any) -> list[str]:
+    """Addresses of the workers of a cluster, sorted."""
+    return sorted(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def _timeout() -> float:
+    seconds = parse_timedelta(dask.config.get("dtbdask.session.timeout", "60 s"))
+    if seconds is None or seconds <= 0:
+        raise SessionError("dtbdask.session.timeout must be a positive time, such as '60 s'")
+    return float(seconds)

@@ -1,0 +1,259 @@
+"""How blocks hand each other their spikes: one verb, `swap`, in two halves.
+
+`post` hands over what this block sends to each peer in a step, `wait` returns what each peer sent in
+the same step. Nothing waits without a deadline, and a lost peer is an `ExchangeError` that names
+phase, block, peer and step.
+
+`Loopback` joins the blocks of one process that are advanced in turn. `Tcp` joins blocks in different
+workers by plain sockets of their own: no asyncio, no pickle, and Dask's scheduler sees none of it.
+The sockets are authenticated by a session token but not encrypted.
+"""
+
+from __future__ import annotations
+
+import hmac
+import selectors
+import socket
+import struct
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtbdask.errors import ExchangeError
+
+Ids = NDArray[np.uint32]
+NOTHING = np.zeros(0, np.uint32)
+
+
+class Exchange(Protocol):
+    """One end of the exchange among `size` blocks; this one is number `rank`."""
+
+    rank: int
+    size: int
+
+    def post(self, step: int, outgoing: list[Ids]) -> None:
+        """Send a list to each rank; the own entry is not sent."""
+
+    def wait(self, step: int) -> list[Ids]:
+        """What each rank sent in this step; valid until the next `post`."""
+
+    def close(self) -> None:
+        """Leave; a peer that still waits for this block is told so."""
+
+
+class Loopback:
+    """Exchange among blocks of one process: all post before any waits.
+
+    Parameters
+    ----------
+    rank, size : int
+    board : dict
+        Shared by the ends; see `Loopback.ring`.
+    """
+
+    def __init__(self, rank: int, size: int, board: dict[tuple[int, int], tuple[int, Ids]]) -> None:
+        self.rank, self.size, self._board = rank, size, board
+
+    @classmethod
+    def ring(cls, size: int) -> list[Loopback]:
+        """Connected ends."""
+        board: dict[tuple[int, int], tuple[int, Ids]] = {}
+        return [cls(rank, size, board) for rank in range(size)]
+
+    def post(self, step: int, outgoing: list[Ids]) -> None:
+        """Put the lists on the board."""
+        for peer, ids in enumerate(outgoing):
+            if peer != self.rank:
+                self._board[self.rank, peer] = step, ids
+
+    def wait(self, step: int) -> list[Ids]:
+        """Take the lists from the board."""
+        return [
+            NOTHING if peer == self.rank else self._take(peer, step) for peer in range(self.size)
+        ]
+
+    def _take(self, peer: int, step: int) -> Ids:
+        posted, ids = self._board.pop((peer, self.rank), (None, NOTHING))
+        if posted != step:
+            raise ExchangeError(
+                f"swap: block {self.rank} waits for step {step} of block {peer}, found {posted}"
+            )
+        return ids
+
+    def close(self) -> None:
+        """Nothing to leave."""
+
+
+HEADER = struct.Struct("<qI")
+"""Step and number of ids that follow."""
+HELLO = struct.Struct("<32sI")
+"""Session token and rank of the block that connects."""
+
+
+@dataclass
+class _Peer:
+    """One connection, with the message on its way out and the one on its way in."""
+
+    socket: socket.socket
+    outgoing: memoryview = field(default_factory=lambda: memoryview(b""))
+    incoming: bytearray = field(default_factory=bytearray)
+    needed: int = HEADER.size
+    ids: Ids | None = None
+
+
+class Tcp:
+    """Exchange by TCP: one connection for each pair of blocks, opened once a session.
+
+    Parameters
+    ----------
+    rank, size : int
+    token : bytes
+        32 bytes that every end of this session knows.
+    host : str
+        Interface to listen on.
+    timeout : float
+        Seconds that any one wait may take.
+    """
+
+    def __init__(self, rank: int, size: int, token: bytes, host: str, timeout: float) -> None:
+        self.rank, self.size, self.timeout = rank, size, timeout
+        self._token = token
+        self._peers: dict[int, _Peer] = {}
+        self._selector = selectors.DefaultSelector()
+        self._listener = socket.create_server((host, 0), backlog=size)
+        self.address: tuple[str, int] = (host, self._listener.getsockname()[1])
+        self._step = -1
+
+    def connect(self, addresses: list[tuple[str, int]]) -> None:
+        """Connect to every lower rank and accept every higher one.
+
+        Parameters
+        ----------
+        addresses : list of (host, port)
+            Where each rank listens.
+        """
+        deadline = time.monotonic() + self.timeout
+        for peer in range(self.rank):
+            try:
+                sock = socket.create_connection(addresses[peer], timeout=self.timeout)
+            except OSError as error:
+                raise self._lost("connect", peer, error) from error
+            sock.sendall(HELLO.pack(self._token, self.rank))
+            self._join(peer, sock)
+        while len(self._peers) < self.size - 1:
+            self._accept(deadline)
+        self._listener.close()
+
+    def _accept(self, deadline: float) -> None:
+        self._listener.settimeout(max(deadline - time.monotonic(), 0.001))
+        try:
+            sock, _ = self._listener.accept()
+        except OSError as error:
+            waiting = [p for p in range(self.rank + 1, self.size) if p not in self._peers]
+            raise self._lost("connect", waiting[0], error) from error
+        sock.settimeout(self.timeout)
+        hello = bytearray()
+        while len(hello) < HELLO.size:
+            part = sock.recv(HELLO.size - len(hello))
+            if not part:
+                break
+            hello += part
+        if len(hello) == HELLO.size:
+            token, peer = HELLO.unpack(hello)
+            expected = self.rank < peer < self.size and peer not in self._peers
+            if expected and hmac.compare_digest(token, self._token):
+                self._join(peer, sock)
+                return
+        sock.close()  # a stranger
+
+    def _join(self, peer: int, sock: socket.socket) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setblocking(False)
+        self._peers[peer] = _Peer(sock)
+        self._selector.register(sock, selectors.EVENT_READ, peer)
+
+    def post(self, step: int, outgoing: list[Ids]) -> None:
+        """Send a list to each peer; what the socket does not take at once goes out in `wait`."""
+        self._step = step
+        for rank, peer in self._peers.items():
+            ids = outgoing[rank]
+            peer.ids = None
+            peer.outgoing = memoryview(HEADER.pack(step, ids.size) + ids.tobytes())
+            self._send(rank, peer)
+
+    def wait(self, step: int) -> list[Ids]:
+        """Receive the list of each peer, sending on what is left to be sent."""
+        deadline = time.monotonic() + self.timeout
+        for rank, peer in self._peers.items():
+            self._receive(rank, peer)
+        while any(peer.ids is None or peer.outgoing for peer in self._peers.values()):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                late = next(r for r, p in self._peers.items() if p.ids is None or p.outgoing)
+                raise self._lost("swap", late, f"no answer within {self.timeout:g} s")
+            for key, events in self._selector.select(left):
+                rank, peer = key.data, self._peers[key.data]
+                if events & selectors.EVENT_WRITE:
+                    self._send(rank, peer)
+                if events & selectors.EVENT_READ:
+                    self._receive(rank, peer)
+        received = [NOTHING] * self.size
+        for rank, peer in self._peers.items():
+            assert peer.ids is not None
+            received[rank] = peer.ids
+        return received
+
+    def _send(self, rank: int, peer: _Peer) -> None:
+        pending = bool(peer.outgoing)
+        try:
+            while peer.outgoing:
+                peer.outgoing = peer.outgoing[peer.socket.send(peer.outgoing) :]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise self._lost("send", rank, error) from error
+        if pending:
+            write = selectors.EVENT_WRITE if peer.outgoing else 0
+            self._selector.modify(peer.socket, selectors.EVENT_READ | write, rank)
+
+    def _receive(self, rank: int, peer: _Peer) -> None:
+        """Read what there is of one message, never beyond it."""
+        while peer.ids is None:
+            try:
+                part = peer.socket.recv(peer.needed - len(peer.incoming))
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise self._lost("receive", rank, error) from error
+            if not part:
+                raise self._lost("receive", rank, "it closed the connection")
+            peer.incoming += part
+            if len(peer.incoming) < peer.needed:
+                continue
+            step, count = HEADER.unpack_from(peer.incoming)
+            if step != self._step:
+                raise self._lost("receive", rank, f"it is at step {step}")
+            peer.needed = HEADER.size + 4 * count
+            if len(peer.incoming) == peer.needed:
+                peer.ids = np.frombuffer(bytes(peer.incoming), np.uint32, offset=HEADER.size)
+                peer.incoming, peer.needed = bytearray(), HEADER.size
+
+    def _lost(self, phase: str, peer: int, why: object) -> ExchangeError:
+        return ExchangeError(
+            f"{phase}: block {self.rank} lost block {peer} at step {self._step}: {why}"
+        )
+
+    def close(self) -> None:
+        """Shut every connection: a peer that waits gets an error at once."""
+        self._listener.close()
+        for peer in self._peers.values():
+            try:
+                peer.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it is gone already
+            peer.socket.close()
+        self._peers.clear()
+        self._selector.close()

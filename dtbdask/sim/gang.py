@@ -1,0 +1,198 @@
+"""A gang: the blocks that one process advances, and what it sees of them.
+
+A gang whose blocks are all blocks of the network is *complete*: it knows the spikes of every
+population and integrates the haemodynamics itself. Otherwise the session adds up the counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtbdask.errors import SessionError
+from dtbdask.kernels import RECEPTORS, cpu
+from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.bold import Haemodynamics
+from dtbdask.sim.exchange import Exchange, Loopback
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass
+class Window:
+    """What a gang saw in some steps.
+
+    Attributes
+    ----------
+    spike_count : (step, member, population) int32
+        Spikes in this gang's blocks.
+    bold : (frame, member, voxel) float64
+        At the end of each frame; empty where the gang is not complete.
+    spike_step, spike_neuron : (spike,) int64
+        Spikes of member 0, by step and neuron; empty unless asked for.
+    """
+
+    spike_count: NDArray[np.int32]
+    bold: Floats
+    spike_step: Ints
+    spike_neuron: Ints
+
+
+class Gang:
+    """Blocks of one process, advanced in turn, step by step.
+
+    Parameters
+    ----------
+    specs : list of BlockSpec
+        Blocks to make live.
+    exchanges : list of Exchange
+        The end of each.
+    bounds : (block_edge,) int64
+        Ranges of all blocks of the network, in other processes too.
+    """
+
+    def __init__(self, specs: list[BlockSpec], exchanges: list[Exchange], bounds: Ints) -> None:
+        self.blocks = [Block(spec) for spec in specs]
+        self.exchanges = exchanges
+        self.bounds = bounds
+        self.haemodynamics: Haemodynamics | None = None
+        if len(specs) == bounds.size - 1:
+            spec = specs[0]
+            self.haemodynamics = Haemodynamics(spec.network.populations, spec.members, spec.dt_ms)
+        self._offset: list[Ints] = []
+        self._position: list[list[Ints]] = []
+
+    @classmethod
+    def local(cls, specs: list[BlockSpec]) -> Gang:
+        """All blocks of a network in this process."""
+        bounds = np.array([spec.start for spec in specs] + [specs[-1].stop], np.int64)
+        gang = cls(specs, list(Loopback.ring(len(specs))), bounds)
+        gang.introduce()
+        return gang
+
+    def introduce(self) -> None:
+        """Tell every peer which of its neurons are heard here, and learn what it hears."""
+        for block, exchange in zip(self.blocks, self.exchanges, strict=True):
+            cuts = np.searchsorted(block.edges.heard, self.bounds)
+            self._offset.append(cuts[:-1] + block.n_neurons)
+            wanted = [
+                (block.edges.heard[cuts[r] : cuts[r + 1]] - self.bounds[r]).astype(np.uint32)
+                for r in range(exchange.size)
+            ]
+            exchange.post(-1, wanted)
+        for block, exchange in zip(self.blocks, self.exchanges, strict=True):
+            asked = exchange.wait(-1)
+            self._position.append([_positions(ids, block.n_neurons) for ids in asked])
+
+    def advance(self, n_steps: int, frame_steps: int, spikes: bool) -> Window:
+        """Run some steps.
+
+        Parameters
+        ----------
+        n_steps : int
+        frame_steps : int
+            Steps of a BOLD frame.
+        spikes : bool
+            Also return every spike of member 0.
+
+        Returns
+        -------
+        Window
+        """
+        members, populations = self.blocks[0].spikes.shape
+        count = np.zeros((n_steps, members, populations), np.int32)
+        first_step = self.blocks[0].step_index
+        steps, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for k in range(n_steps):
+            step = self.blocks[0].step_index
+            for block in self.blocks:
+                block.step()
+                count[k] += block.spikes
+            self._swap(step)
+            if spikes:
+                fired = [block.global_spikes() for block in self.blocks]
+                neurons.extend(fired)
+                steps.append(np.full(sum(ids.size for ids in fired), step))
+        bold = np.zeros((0, members, 0))
+        if self.haemodynamics is not None:
+            bold = self.haemodynamics.advance(count, first_step, frame_steps)
+        return Window(count, bold, np.concatenate(steps), np.concatenate(neurons))
+
+    def _swap(self, step: int) -> None:
+        if len(self.bounds) == 2:
+            return
+        for block, exchange, positions in zip(
+            self.blocks, self.exchanges, self._position, strict=True
+        ):
+            exchange.post(step, [_select(block, position) for position in positions])
+        for block, exchange, offset in zip(self.blocks, self.exchanges, self._offset, strict=True):
+            incoming = exchange.wait(step)
+            rows = [ids + np.uint32(first) for ids, first in zip(incoming, offset, strict=True)]
+            block.receive(np.concatenate(rows))
+
+    def assign(self, name: str, value: Floats, how: str) -> None:
+        """Set a parameter of every population; see `Block.assign`."""
+        for block in self.blocks:
+            first = block.spec.first_member
+            rows = slice(first, first + block.spec.members) if value.shape[0] > 1 else slice(None)
+            block.assign(name, value[rows], how)
+
+    def assign_neuron(self, name: str, value: Floats) -> None:
+        """Set the per-neuron base of a parameter."""
+        for block in self.blocks:
+            block.assign_neuron(name, value)
+
+    def state(self, name: str) -> list[tuple[int, NDArray[Any]]]:
+        """First neuron and values of a state field, for each block, all kicks delivered."""
+        for block in self.blocks:
+            block.settle()
+        return [(block.spec.start, np.array(_field(block, name))) for block in self.blocks]
+
+    def balloon(self) -> Floats:
+        """Haemodynamic state of this gang's members: (4, member, voxel) float64."""
+        return self._whole().balloon.state
+
+    def put_balloon(self, state: Floats) -> None:
+        """Replace it, from that of all members: (4, member, voxel) float64."""
+        spec = self.blocks[0].spec
+        mine = state[:, spec.first_member : spec.first_member + spec.members]
+        self._whole().balloon.put(mine)
+
+    def _whole(self) -> Haemodynamics:
+        if self.haemodynamics is None:
+            raise SessionError(
+                "the haemodynamics of a network split over workers are the session's"
+            )
+        return self.haemodynamics
+
+    def close(self) -> None:
+        """Leave the exchange and free the blocks."""
+        for exchange in self.exchanges:
+            exchange.close()
+        for block in self.blocks:
+            block.close()
+        self.blocks = []
+
+
+def _positions(asked: NDArray[np.uint32], n: int) -> Ints:
+    """Position of each local neuron in the list a peer asked for, or -1."""
+    position = np.full(n, -1, np.int64)
+    position[asked] = np.arange(asked.size)
+    return position
+
+
+def _select(block: Block, position: Ints) -> NDArray[np.uint32]:
+    out = np.empty(int(block.n_fired[0].sum()), np.uint32)
+    n = cpu.select(out, block.fired[0], block.n_fired[0], block.bounds, position)
+    return out[:n]
+
+
+def _field(block: Block, name: str) -> NDArray[Any]:
+    """A field of the state by name: v, ou, refractory, or j_ampa and so on."""
+    if name.startswith("j_"):
+        return block.state.j[RECEPTORS.index(name.removeprefix("j_"))]
+    return getattr(block.state, name)  # type: ignore[no-any-return]

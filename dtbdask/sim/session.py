@@ -1,0 +1,290 @@
+"""A simulation: the driver half, which plans blocks, runs epochs and writes recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import dask
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dtbdask import progress
+from dtbdask.errors import InputError, SessionError
+from dtbdask.graph.network import Network
+from dtbdask.graph.parameters import PARAMETERS
+from dtbdask.graph.partition import cut
+from dtbdask.sim.block import BlockSpec
+from dtbdask.sim.bold import Haemodynamics
+from dtbdask.sim.crew import Crew, Here, Workers, workers
+from dtbdask.sim.gang import Window
+from dtbdask.sim.record import Recorder, Recording, check_record
+
+Floats = NDArray[np.float64]
+
+
+class Session:
+    """A network in motion, on this process or on the workers of a cluster.
+
+    The spikes depend on the network, the seed and what is done to the session, and on nothing else:
+    not on the number of blocks, workers or threads.
+
+    Parameters
+    ----------
+    network : Network
+    client : distributed.Client, optional
+        Cluster to run on, one block a worker; by default this process.
+    seed : int
+        Seed of the noise.
+    members : int
+        Ensemble members: they share the wiring and differ in noise and parameters. With a client,
+        members are divided among the workers; otherwise the neurons are.
+    blocks : int, optional
+        Number of blocks the neurons are cut into; by default one for each worker, or one.
+    threads : int
+        Threads of each block.
+    dt_ms : float
+        Exchange step, ms; it is also the synaptic delay.
+    t_steps : int
+        Sub-steps of an exchange step.
+    dtype : {"float32", "float64"}
+        Of the state.
+    tr_s : float
+        Time between BOLD frames, s.
+
+    Raises
+    ------
+    InputError
+        A value is wrong.
+    """
+
+    def __init__(
+        self, network: Network, client: Any = None, *, seed: int = 0, members: int = 1,
+        blocks: int | None = None, threads: int = 1, dt_ms: float = 1.0, t_steps: int = 1,
+        dtype: str = "float32", tr_s: float = 0.8,
+    ) -> None:  # fmt: skip
+        _check(seed, members, dt_ms, t_steps, dtype)
+        self.network, self.members, self.seed = network, members, seed
+        self.dt_ms, self.tr_s = dt_ms, tr_s
+        self.frame_steps = _n_steps("tr_s", tr_s, dt_ms)
+        self.step = 0
+        common = {
+            "seed": seed,
+            "dt_ms": dt_ms,
+            "t_steps": t_steps,
+            "dtype": dtype,
+            "threads": threads,
+        }
+        share = members == 1
+        if share:
+            n_blocks = blocks or (1 if client is None else len(workers(client)))
+            bounds = cut(network, n_blocks)
+            specs = [
+                BlockSpec(network, int(low), int(high), **common)
+                for low, high in zip(bounds[:-1], bounds[1:], strict=True)
+            ]
+        else:
+            if blocks not in (None, 1):
+                raise InputError(f"blocks is {blocks}; an ensemble is divided by members instead")
+            n_gangs = 1 if client is None else min(members, len(workers(client)))
+            cuts = [members * k // n_gangs for k in range(n_gangs + 1)]
+            specs = [
+                BlockSpec(
+                    network, 0, network.n_neurons, first_member=low, members=high - low, **common
+                )
+                for low, high in zip(cuts[:-1], cuts[1:], strict=True)
+            ]
+        self._crew: Crew | None
+        self._crew = Here(specs) if client is None else Workers(specs, client, share=share)
+        split = share and client is not None and len(specs) > 1
+        self._haemodynamics = Haemodynamics(network.populations, 1, dt_ms) if split else None
+
+    def run(
+        self, seconds: float, *, record: Sequence[str] = (), to: str | Path | None = None,
+        overwrite: bool = False,
+    ) -> Recording | None:  # fmt: skip
+        """Simulate, going on from where the session is.
+
+        Parameters
+        ----------
+        seconds : float
+            Biological time.
+        record : sequence of {"rate", "bold", "spikes"}
+            What to write; of an ensemble only its first member.
+        to : path, optional
+            Store of the recording; needed if and only if something is recorded.
+        overwrite : bool
+            Replace a recording that is there.
+
+        Returns
+        -------
+        Recording or None
+        """
+        n_steps = _n_steps("seconds", seconds, self.dt_ms)
+        wanted = check_record(record)
+        if bool(wanted) != (to is not None):
+            raise InputError(f"record is {wanted} and to is {to}; give both or neither")
+        recorder = None
+        if to is not None:
+            recorder = Recorder(to, self.network, wanted, self._about(n_steps), overwrite=overwrite)
+        window_steps = int(dask.config.get("dtbdask.session.window-steps", 500))
+        with progress.track("Simulating", n_steps, "steps") as done:
+            for start in range(0, n_steps, window_steps):
+                steps = min(window_steps, n_steps - start)
+                window = self.advance(steps, spikes="spikes" in wanted)
+                if recorder is not None:
+                    recorder.write(
+                        spike_count=window.spike_count[:, 0], bold=window.bold[:, 0],
+                        spike_step=window.spike_step, spike_neuron=window.spike_neuron,
+                    )  # fmt: skip
+                done(steps)
+        return recorder.finish() if recorder is not None else None
+
+    def advance(self, n_steps: int, *, spikes: bool = False) -> Window:
+        """Run some steps as one task a worker, and return what was seen.
+
+        Parameters
+        ----------
+        n_steps : int
+        spikes : bool
+            Also return every spike of member 0.
+
+        Returns
+        -------
+        Window
+            Of the whole network and all members.
+        """
+        windows = self._ask("advance", n_steps, self.frame_steps, spikes)
+        first, self.step = self.step, self.step + n_steps
+        if len(windows) == 1:
+            return windows[0]  # type: ignore[no-any-return]
+        if self._haemodynamics is None:
+            counts = np.concatenate([window.spike_count for window in windows], axis=1)
+            bold = np.concatenate([window.bold for window in windows], axis=1)
+            return Window(counts, bold, windows[0].spike_step, windows[0].spike_neuron)
+        counts = np.sum([window.spike_count for window in windows], axis=0, dtype=np.int32)
+        steps = np.concatenate([window.spike_step for window in windows])
+        order = np.argsort(steps, kind="stable")  # blocks come in the order of their neurons
+        neurons = np.concatenate([window.spike_neuron for window in windows])
+        bold = self._haemodynamics.advance(counts, first, self.frame_steps)
+        return Window(counts, bold, steps[order], neurons[order])
+
+    def set(self, parameter: str, value: ArrayLike, *, how: str = "assign") -> None:
+        """Change a parameter from the next step on.
+
+        Parameters
+        ----------
+        parameter : str
+            Name in `dtbdask.graph.parameters.PARAMETERS`.
+        value : float, (population,) or (member, population) float
+            In the unit of the parameter, or a factor.
+        how : {"assign", "multiply"}
+            Replace the value, or set its multiplier relative to the stored base.
+        """
+        if parameter not in PARAMETERS:
+            raise InputError(f"unknown parameter {parameter!r}; known are {', '.join(PARAMETERS)}")
+        if how not in ("assign", "multiply"):
+            raise InputError(f"how is {how!r}; use 'assign' or 'multiply'")
+        values = np.atleast_2d(np.asarray(value, dtype=np.float64))
+        shape = (self.members, self.network.populations.size.size)
+        try:
+            spread = np.array(np.broadcast_to(values, (values.shape[0], shape[1])))
+            np.broadcast_to(spread, shape)
+        except ValueError as error:
+            raise InputError(
+                f"{parameter}: shape {np.shape(value)} does not spread to (member, population) = {shape}"
+            ) from error
+        if not np.isfinite(spread).all():
+            raise InputError(f"{parameter}: values must be finite")
+        self._ask("assign", parameter, spread, how)
+
+    def set_neuron(self, parameter: str, value: ArrayLike) -> None:
+        """Give a parameter a base value of its own for each neuron.
+
+        Parameters
+        ----------
+        parameter : str
+        value : (neuron,) float
+            Of the whole network.
+        """
+        if parameter not in PARAMETERS:
+            raise InputError(f"unknown parameter {parameter!r}; known are {', '.join(PARAMETERS)}")
+        self._ask("assign_neuron", parameter, np.asarray(value, dtype=np.float64))
+
+    def state(self, name: str) -> NDArray[Any]:
+        """A field of the neurons' state, all kicks delivered.
+
+        Parameters
+        ----------
+        name : {"v", "ou", "refractory", "j_ampa", "j_nmda", "j_gaba_a", "j_gaba_b"}
+
+        Returns
+        -------
+        (member, neuron)
+            In the dtype of the state; mV for v.
+        """
+        parts = [part for parts in self._ask("state", name) for part in parts]
+        axis = 1 if self.members == 1 else 0
+        return np.concatenate([values for _, values in parts], axis=axis)
+
+    def balloon(self) -> Floats:
+        """Haemodynamic state of an ensemble: (4, member, voxel) float64."""
+        return np.concatenate(self._ask("balloon"), axis=1)
+
+    def put_balloon(self, state: Floats) -> None:
+        """Replace the haemodynamic state of an ensemble: (4, member, voxel) float64."""
+        self._ask("put_balloon", state)
+
+    def close(self) -> None:
+        """End the session and free what it holds; the cluster stays usable."""
+        if self._crew is not None:
+            self._crew.close()
+            self._crew = None
+
+    def __enter__(self) -> Self:
+        """Use as a context: the session is closed at its end."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the session."""
+        self.close()
+
+    def _ask(self, method: str, *arguments: Any) -> list[Any]:
+        if self._crew is None:
+            raise SessionError("the session is closed; make a new one")
+        return self._crew.call(method, *arguments)
+
+    def _about(self, n_steps: int) -> dict[str, Any]:
+        return {
+            "seed": self.seed, "dt_ms": self.dt_ms, "tr_s": self.tr_s, "first_step": self.step,
+            "n_steps": n_steps, "frame_steps": self.frame_steps,
+        }  # fmt: skip
+
+
+def _check(seed: int, members: int, dt_ms: float, t_steps: int, dtype: str) -> None:
+    if not 0 <= seed < 2**64:
+        raise InputError(f"seed is {seed}; expected 0 to 2^64 - 1")
+    if not 1 <= members < 2**16:
+        raise InputError(f"members is {members}; expected 1 to 65,535")
+    if not 0 < dt_ms <= 10:
+        raise InputError(f"dt_ms is {dt_ms:g}; expected more than 0 and at most 10 ms")
+    if not 1 <= t_steps <= 1000:
+        raise InputError(f"t_steps is {t_steps}; expected 1 to 1000")
+    if dtype not in ("float32", "float64"):
+        raise InputError(f"dtype is {dtype!r}; use 'float32' or 'float64'")
+
+
+def _n_steps(name: str, seconds: float, dt_ms: float) -> int:
+    steps = seconds * 1000 / dt_ms
+    if not (steps >= 1 and abs(steps - round(steps)) < 1e-6):
+        raise InputError(
+            f"{name} is {seconds:g}; expected a positive multiple of dt = {dt_ms:g} ms"
+        )
+    return round(steps)
