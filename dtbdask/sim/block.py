@@ -101,9 +101,7 @@ class Block:
         n, members = spec.stop - spec.start, spec.members
         populations = spec.network.populations
         self.population = populations.population_of(spec.start, spec.stop)
-        change = np.flatnonzero(np.diff(self.population)) + 1
-        self.run_stop = np.append(change, n).astype(np.int64)
-        self.run_population = self.population[self.run_stop - 1]
+        self.run_stop, self.run_population = _runs(self.population)
         self.bounds = _parts(spec.start, n, spec.threads)
         self.multiplier: dict[str, Floats] = {}
         self.parameters = spec.network.parameters
@@ -195,11 +193,17 @@ class Block:
             self._pool.shutdown()
 
     def _refresh(self) -> None:
+        """Compute the coefficients, and the stretches of neurons for which they are the same."""
         spec = self.spec
         self.coefficients = coefficients(
             self.parameters, self.multiplier, self.population, members=spec.members,
             h=spec.dt_ms / spec.t_steps, dtype=spec.dtype, start=spec.start,
         )  # fmt: skip
+        value = self.coefficients.value
+        same = (value[:, 1:] == value[:, :-1]).all(axis=(0, 2))
+        alike = np.concatenate([[0], np.cumsum(~same)])  # number of the set of each population
+        self.stretch_stop, _ = _runs(alike[self.population])
+        self.stretch_population = self.population[self.stretch_stop - 1]
 
     def _initial(self) -> State:
         """V half-way between reset and threshold, no traces, the background at its mean."""
@@ -243,10 +247,16 @@ class Block:
         c = self.coefficients
         cpu.integrate(c.features)(
             state.v, state.ou, state.j, state.refractory, state.kick, c.value, c.factor,
-            self.run_stop, self.run_population, part, self.bounds, self.spec.start,
+            self.stretch_stop, self.stretch_population, part, self.bounds, self.spec.start,
             self.spec.first_member, self._key, self.step_index, t_steps, self._scale,
             self._next_fired, self._next_n_fired,
         )  # fmt: skip
+
+
+def _runs(values: Ints) -> tuple[Ints, Ints]:
+    """Ends and values of the runs of equal values."""
+    stop = np.append(np.flatnonzero(np.diff(values)) + 1, values.size).astype(np.int64)
+    return stop, values[stop - 1]
 
 
 def _parts(start: int, n: int, threads: int) -> Ints:

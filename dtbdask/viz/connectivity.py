@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from dtbdask.errors import InputError
+from dtbdask.graph import connectome
 from dtbdask.viz import style
 from dtbdask.viz.regions import name_hover, region_names, ticks
 
@@ -88,31 +89,10 @@ def functional_connectivity(bold: xr.Dataset | xr.DataArray) -> hv.Image:
         raise InputError(f"bold has {series.sizes['frame']} frames; correlation needs at least 3")
     names = region_names(series)
     value = hv.Dimension("correlation", label="Correlation", unit="r")
-    picture = _matrix(correlation_matrix(series.values), names, names, (OTHER, ONE, value))
+    matrix = connectome.functional_connectivity(series.values).values
+    picture = _matrix(matrix, names, names, (OTHER, ONE, value))
     style.image(picture, cmap=style.DIVERGING, clim=(-1.0, 1.0))
     return _square(picture, "Functional connectivity", names, names)
-
-
-def correlation_matrix(bold: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Pearson correlation of every pair of voxels; NaN where a series is constant.
-
-    Parameters
-    ----------
-    bold : ndarray
-        (frame, voxel) float, any unit.
-
-    Returns
-    -------
-    r : ndarray
-        (voxel, voxel) float64, 1.
-    """
-    series = np.asarray(bold, dtype=np.float64)
-    centred = series - series.mean(axis=0)
-    varies = np.ptp(series, axis=0) > 0
-    length = np.where(varies, np.sqrt((centred**2).sum(axis=0)), np.nan)
-    unit = centred / length
-    r: NDArray[np.float64] = np.clip(unit.T @ unit, -1.0, 1.0)
-    return r
 
 
 def _bold(bold: xr.Dataset | xr.DataArray) -> xr.DataArray:

@@ -77,7 +77,7 @@ def region_rates(recording: xr.Dataset, bin_ms: float = 10.0) -> hv.Image:
     Parameters
     ----------
     recording : xarray.Dataset
-        As for `population_rates`, with the coordinate `voxel` (population).
+        As for `population_rates`, with the coordinate `population_voxel` (population).
     bin_ms : float
         Width of a bin, a whole number of steps.
 
@@ -177,6 +177,6 @@ def _bins(recording: xr.Dataset, n: int) -> Bins:
 
 def _membership(recording: xr.Dataset, n_voxels: int) -> csr_array:
     """(voxel, population) 1 where the population lives in the voxel."""
-    voxel = recording["voxel"].values
+    voxel = recording["population_voxel"].values
     entries = (np.ones(len(voxel)), (voxel, np.arange(len(voxel))))
     return csr_array(entries, shape=(n_voxels, len(voxel)))

@@ -26,16 +26,12 @@ def region_names(dataset: xr.Dataset | xr.DataArray) -> list[str]:
     Parameters
     ----------
     dataset : xarray.Dataset or xarray.DataArray
-        The names are its coordinate `voxel_label` or `label` (voxel) str; else, of a recording, the
-        labels of its populations without their last word; else "voxel 0", "voxel 1", ...
+        The names are its coordinate `voxel_label` or `label` (voxel) str; without it, "voxel 0",
+        "voxel 1", ...
     """
     for name in ("voxel_label", "label"):
         if name in dataset.coords and dataset.coords[name].dims == ("voxel",):
             return [str(label) for label in dataset.coords[name].values]
-    if "population" in dataset.sizes:
-        voxel, label = dataset["voxel"].values, dataset["label"].values
-        first = [int(np.argmax(voxel == v)) for v in range(voxel.max() + 1)]
-        return [str(label[population]).rsplit(" ", 1)[0] for population in first]
     return [f"voxel {i}" for i in range(dataset.sizes["voxel"])]
 
 

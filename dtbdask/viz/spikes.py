@@ -7,7 +7,7 @@ many are shown. So a pattern in time is not blurred, and the same recording give
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,13 +61,13 @@ def raster(
     Parameters
     ----------
     recording : xarray.Dataset
-        `spike_step` (spike) int, ascending, counted along `step`; `spike_neuron` (spike) int;
-        coordinates `time_ms` (step) and, of the populations, `label`, `voxel`, `excitatory`,
-        `size`, `first_neuron`.
+        `spike_step` (spike) int, ascending, and `spike_neuron` (spike) int; coordinates
+        `population_label`, `population_voxel`, `excitatory`, `size` and `first_neuron`
+        (population); attributes `dt_ms`, `first_step` and `n_steps`.
     max_points : int
         Most spikes to draw; neurons are thinned evenly until their spikes are no more than this.
     window_ms : tuple of float, optional
-        First and last time to show, in the time of the recording; all of it without.
+        First and last time to show, in the time of the session; the whole recording without.
     neurons : array_like, optional
         (shown) int, 1. Global indices of the neurons to show, all of them.
 
@@ -85,38 +85,54 @@ def raster(
     """
     if "spike_neuron" not in recording:
         raise InputError("the recording has no spike_neuron; record spikes to draw a raster")
+    window_ms = span_ms(recording) if window_ms is None else window_ms
     first, last = _window(recording, window_ms)
     if neurons is not None:
         layout = _arrange(recording, np.unique(np.asarray(neurons, dtype=np.int64)))
         step, neuron = _read(recording, first, last, layout)
     else:
         layout, step, neuron = _thinned(recording, first, last, max_points)
-    time = recording["time_ms"].values
-    span_ms = (float(time[0]), float(time[-1])) if window_ms is None else window_ms
-    return _draw(recording, layout, step, neuron, (span_ms[0] / 1e3, span_ms[1] / 1e3))
+    return _draw(recording, layout, step, neuron, (window_ms[0] / 1e3, window_ms[1] / 1e3))
 
 
-def _window(recording: xr.Dataset, window_ms: tuple[float, float] | None) -> tuple[int, int]:
+def span_ms(recording: xr.Dataset) -> tuple[float, float]:
+    """Start and end of a recording, in the time of its session.
+
+    Parameters
+    ----------
+    recording : xarray.Dataset
+        Attributes `dt_ms`, `first_step` and `n_steps`.
+
+    Returns
+    -------
+    span : tuple of float
+        ms. The spikes of a step are those at its end.
+    """
+    first, dt = recording.attrs["first_step"], float(recording.attrs["dt_ms"])
+    return first * dt, (first + recording.attrs["n_steps"]) * dt
+
+
+def _window(recording: xr.Dataset, window_ms: tuple[float, float]) -> tuple[int, int]:
     """First spike of the window and the one after its last."""
-    n = recording.sizes["spike"]
-    if window_ms is None:
-        return 0, n
     low, high = window_ms
-    time = recording["time_ms"].values
-    first, last = np.searchsorted(time, [low, high])
-    if first >= last:
+    start, stop = span_ms(recording)
+    if not (low < high and low < stop and high > start):
         raise InputError(
-            f"window_ms is {window_ms}; give (from, to) within {time[0]:g} to {time[-1]:g} ms"
+            f"window_ms is {window_ms}; give (from, to) within {start:g} to {stop:g} ms"
         )
-    step = recording["spike_step"]
-    start, stop = (bisect_left(range(n), s, key=lambda i: int(step[i])) for s in (first, last))
-    return start, stop
+    dt, step = recording.attrs["dt_ms"], recording["spike_step"]
+    n = recording.sizes["spike"]
+    begin = 0 if low <= start else bisect_left(range(n), low, key=lambda i: (int(step[i]) + 1) * dt)
+    end = n if high >= stop else bisect_right(range(n), high, key=lambda i: (int(step[i]) + 1) * dt)
+    return begin, end
 
 
 def _thinned(
     recording: xr.Dataset, first: int, last: int, max_points: int
 ) -> tuple[_Layout, Ints, Ints]:
     """Neurons thinned evenly, and all their spikes."""
+    if max_points < 1:
+        raise InputError(f"max_points is {max_points}; give at least 1")
     stride = max(1, -(-(last - first) // max_points))
     layout = _arrange(recording, _every(recording, stride))
     step, neuron = _read(recording, first, last, layout)
@@ -150,7 +166,7 @@ def _arrange(recording: xr.Dataset, neurons: Ints) -> _Layout:
     if not len(neurons) or outside.any():
         found = neurons[outside][0] if len(neurons) else "empty"
         raise InputError(f"neurons is or holds {found}; give indices from 0 to {size.sum() - 1}")
-    order = np.lexsort((neurons, population, recording["voxel"].values[population]))
+    order = np.lexsort((neurons, population, recording["population_voxel"].values[population]))
     return _Layout(neurons[order], population[order])
 
 
@@ -169,11 +185,11 @@ def _read(recording: xr.Dataset, first: int, last: int, layout: _Layout) -> tupl
 def _draw(
     recording: xr.Dataset, layout: _Layout, step: Ints, neuron: Ints, span_s: tuple[float, float]
 ) -> hv.Overlay:
-    time = recording["time_ms"].values[step] / 1e3
+    time = (step + 1) * recording.attrs["dt_ms"] / 1e3
     _, row = layout.find(neuron)
     population = layout.population[row]
     excites = recording["excitatory"].values[population]
-    names = recording["label"].values.astype(str)[population]
+    names = recording["population_label"].values.astype(str)[population]
     points = []
     for label, which, look in (
         ("Excitatory", excites, style.EXCITATORY),
@@ -195,7 +211,7 @@ def _draw(
 
 def _bands(recording: xr.Dataset, layout: _Layout) -> tuple[hv.HSpans, list[tuple[float, str]]]:
     """Grey ground under every second region, and the names of regions at their middles."""
-    voxel = recording["voxel"].values[layout.population]
+    voxel = recording["population_voxel"].values[layout.population]
     edges = np.flatnonzero(np.diff(voxel)) + 1
     low = np.concatenate([[0], edges]) - 0.5
     high = np.concatenate([edges, [len(voxel)]]) - 0.5

@@ -19,7 +19,7 @@ from dtbdask.viz.parameters import (
     twin_recovery,
 )
 from dtbdask.viz.rates import population_rates, rate_histogram, region_rates
-from dtbdask.viz.spikes import raster
+from dtbdask.viz.spikes import raster, span_ms
 from dtbdask.viz.tables import activity_rows, connectome_rows, fit_rows, thinned, twin_rows
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ RASTER_POINTS = 30_000
 RASTER_MS = 1000.0
 """Length of the raster, at the end of the recording."""
 
-TIME_BINS = 400
+TIME_BINS = 200
 """Most time bins of the rate figures."""
 
 IMAGE_CELLS = 200_000
@@ -96,7 +96,7 @@ def report(
     sections = [_overview(datasets, numbers)]
     if brain is not None:
         sections.append(_connectome(brain))
-    if recording is not None:
+    if recording is not None and ("spike_count" in recording or "spike_neuron" in recording):
         sections.append(_activity(recording))
     if recording is not None and "bold" in recording:
         sections.append(_simulated_bold(recording, brain))
@@ -120,9 +120,11 @@ def _overview(datasets: Mapping[str, xr.Dataset], numbers: Sequence[Row]) -> Sec
 
 
 def _sizes(data: xr.Dataset) -> str:
-    told = {name: n for name, n in data.sizes.items() if name not in ("voxel_source", "axis")}
-    return ", ".join(f"{n:,} {name}{'' if n == 1 else 's'}" for name, n in told.items())
+    told = [(str(name), n) for name, n in data.sizes.items() if name in _COUNTED]
+    return ", ".join(f"{n:,} {name}{'' if n == 1 else 's'}" for name, n in told)
 
+
+_COUNTED = ("voxel", "population", "parameter", "member", "step", "frame", "spike")
 
 _MEANING = {
     "brain": "regions, their fibres and their measured BOLD",
@@ -154,37 +156,39 @@ def _connectome(brain: xr.Dataset) -> Section:
 
 
 def _activity(recording: xr.Dataset) -> Section:
-    bin_ms = _bin_ms(recording)
+    rows: list[Row] = []
     figures: list[Figure] = [_raster(recording)] if recording.sizes.get("spike", 0) else []
-    figures += [
-        (
-            population_rates(recording, bin_ms),
-            "Mean firing rate over time of all excitatory (solid) and all inhibitory (dashed) "
-            "neurons.",
-        ),
-        (region_rates(recording, bin_ms), "Mean firing rate of each region (down) over time."),
-        (rate_histogram(recording), "How many populations fire at which mean rate."),
-    ]
+    if "spike_count" in recording:
+        rows = activity_rows(recording)
+        bin_ms = _bin_ms(recording)
+        figures += [
+            (
+                population_rates(recording, bin_ms),
+                "Mean firing rate over time of all excitatory (solid) and all inhibitory (dashed) "
+                "neurons.",
+            ),
+            (region_rates(recording, bin_ms), "Mean firing rate of each region (down) over time."),
+            (rate_histogram(recording), "How many populations fire at which mean rate."),
+        ]
     prose = ("How the network fires: single neurons, the whole brain, regions and populations.",)
-    return Section("Activity", prose, activity_rows(recording), figures)
+    return Section("Activity", prose, rows, figures)
 
 
 def _bin_ms(recording: xr.Dataset) -> float:
     """Width of a time bin that keeps the image of region rates within `IMAGE_CELLS`."""
-    n_voxels = int(recording["voxel"].max()) + 1
+    n_voxels = int(recording["population_voxel"].max()) + 1
     n_bins = min(TIME_BINS, max(1, IMAGE_CELLS // n_voxels))
     steps = -(-recording.sizes["step"] // n_bins)
     return float(steps * recording.attrs["dt_ms"])
 
 
 def _raster(recording: xr.Dataset) -> Figure:
-    time = recording["time_ms"].values
-    window = (max(float(time[0]), float(time[-1]) - RASTER_MS), float(time[-1]))
-    window_ms = window if window[0] < window[1] else None
+    start, stop = span_ms(recording)
+    window_ms = (max(start, stop - RASTER_MS), stop)
     return (
         raster(recording, max_points=RASTER_POINTS, window_ms=window_ms),
-        f"Spikes of the last {window[1] - window[0]:,.0f} ms: a point for every spike of the "
-        "neurons shown, in bands of regions; circles excitatory, triangles inhibitory.",
+        f"Spikes of the last {stop - window_ms[0]:,.0f} ms: a point for every spike of the neurons "
+        "shown, in bands of regions; circles excitatory, triangles inhibitory.",
     )
 
 

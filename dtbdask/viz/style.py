@@ -147,7 +147,7 @@ def image(
 
 
 def panel(
-    picture: Dimensioned, title: str, *, width: int = 760, height: int = 280, **options: object
+    picture: Dimensioned, title: str, *, width: int = 700, height: int = 280, **options: object
 ) -> Dimensioned:
     """Give a picture its title, letters and size in pixels (of the frame within the axes)."""
     title = title.replace("{", "{{").replace("}", "}}")  # HoloViews would fill them in

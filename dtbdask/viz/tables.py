@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtbdask.assim.scores import FIRST, correlation, forecast_scores, rmse
-from dtbdask.viz.connectivity import correlation_matrix
+from dtbdask.graph.connectome import functional_connectivity
 from dtbdask.viz.parameters import log_error
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def thinned(data: xr.Dataset) -> tuple[xr.Dataset, str]:
 def _structure_function(connection: Floats, bold: Floats) -> float:
     upper = np.triu_indices(len(connection), k=1)
     fibres = np.log1p((connection + connection.T)[upper])
-    pairs = correlation_matrix(bold)[upper]
+    pairs = functional_connectivity(bold).values[upper]
     return float(correlation(fibres[:, None], pairs[:, None])[0])
 
 

@@ -1,0 +1,1 @@
+"""Measurements over commits, run by asv."""
