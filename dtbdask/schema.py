@@ -110,7 +110,7 @@ POSTERIOR = _specs(
         ("frame", "member", "parameter", "voxel"),
         "float64",
         "1",
-        "hyper-parameters that each member ran the frame with",
+        "hyper-parameters of the members after the update with the observation of the frame",
     ),
     Array("bold_observed", ("frame", "voxel"), "float64", "1", "observed BOLD, scaled"),
     Array(

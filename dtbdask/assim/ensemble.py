@@ -57,7 +57,7 @@ class Ensemble:
     tr_s : float
         Length of a frame, s.
     seed : int
-        Of the noise and of the gamma factors.
+        Of the noise. The factors of the neurons belong to the network and follow its own seed.
     gamma_shape : float or None
         Shape of the neurons' factors; None leaves all neurons of a voxel alike.
     """
@@ -79,7 +79,8 @@ class Ensemble:
         self._how = "assign" if gamma_shape is None else "multiply"
         if gamma_shape is not None:
             for index, name in enumerate(parameters):
-                factors = gamma_factors(seed, index, network.n_neurons, gamma_shape)
+                own = int(network.attributes.get("seed") or 0)
+                factors = gamma_factors(own, index, network.n_neurons, gamma_shape)
                 self._session.set_neuron(name, factors)
 
     def put(self, h: Floats) -> None:
@@ -120,7 +121,10 @@ class Ensemble:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close."""
         self.close()

@@ -216,7 +216,7 @@ class Block:
             return self.parameters.population[name][self.population]
 
         def spread(values: Floats) -> NDArray[np.floating]:
-            return np.array(np.broadcast_to(values, shape), dtype=spec.dtype)
+            return np.array(np.broadcast_to(values, shape), dtype=spec.dtype, order="C")
 
         on = self.coefficients.features.receptors
         empty = np.zeros((spec.members, 0), spec.dtype)
@@ -238,13 +238,19 @@ class Block:
             other.result()
 
     def _advance(self, part: int, t_steps: int) -> None:
-        edges, state = self.edges, self.state
+        self._deliver(part)
+        self._integrate(part, t_steps)
+
+    def _deliver(self, part: int) -> None:
+        edges, kick = self.edges, self.state.kick
         wires = (edges.indptr[part], edges.target, edges.weight, edges.inhibitory)
-        cpu.deliver(state.kick, self.fired, self.n_fired, self.bounds, *wires)
+        cpu.deliver(kick, self.fired, self.n_fired, self.bounds, *wires)
         if self._incoming.shape[1]:
             n_incoming = np.array([[self._incoming.shape[1]]])
-            cpu.deliver(state.kick, self._incoming, n_incoming, np.zeros(1, np.int64), *wires)
-        c = self.coefficients
+            cpu.deliver(kick, self._incoming, n_incoming, np.zeros(1, np.int64), *wires)
+
+    def _integrate(self, part: int, t_steps: int) -> None:
+        state, c = self.state, self.coefficients
         cpu.integrate(c.features)(
             state.v, state.ou, state.j, state.refractory, state.kick, c.value, c.factor,
             self.stretch_stop, self.stretch_population, part, self.bounds, self.spec.start,

@@ -1,0 +1,155 @@
+"""First figures of this machine: how fast a network is wired and simulated, beside its memory."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from dtbdask import progress
+from dtbdask.graph.network import Network, build
+from dtbdask.graph.synapses import Stored
+from dtbdask.sim.block import Block, BlockSpec
+
+WARM_UP_STEPS, STEPS = 200, 1000
+BYTES_PER_NEURON_STEP = 44
+"""State read and written by a sub-step of the default model: V, background and two traces (8 each),
+refractory counter (4), two kicks (8)."""
+
+
+class TimedBlock(Block):
+    """A block of one thread that keeps the time of its two halves."""
+
+    deliver_s = 0.0
+    integrate_s = 0.0
+
+    def _deliver(self, part: int) -> None:
+        start = time.perf_counter()
+        super()._deliver(part)
+        self.deliver_s += time.perf_counter() - start
+
+    def _integrate(self, part: int, t_steps: int) -> None:
+        start = time.perf_counter()
+        super()._integrate(part, t_steps)
+        self.integrate_s += time.perf_counter() - start
+
+
+def measure(
+    brain: xr.Dataset, *, neurons: int, degree: int, threads: int, repeats: int
+) -> dict[str, float]:
+    """Build and run the default network, and time it.
+
+    Parameters
+    ----------
+    brain : xarray.Dataset
+        From `read_connectome`.
+    neurons, degree : int
+    threads : int
+        For the headline run; the times per neuron-step and per event are of one thread.
+    repeats : int
+        Runs, of which the median is taken.
+
+    Returns
+    -------
+    dict of str to float
+        `seconds_per_biological_second`, `ns_per_neuron_step`, `ns_per_synaptic_event`,
+        `synapses_per_second`, `stored_synapses_per_second`, `peak_memory_bytes`, `mean_rate_hz`,
+        and for scale `copy_bandwidth_bytes_per_second` and `neuron_step_over_bandwidth_floor`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bench.zarr"
+        _warm_compiler(brain, Path(folder) / "small.zarr", degree)
+        start = time.perf_counter()
+        network = build(brain, path, neurons=neurons, degree=degree, seed=1)
+        stored = network.n_synapses / (time.perf_counter() - start)
+        figures = _run(network, threads, repeats)
+        figures |= _halves(network)
+        figures["synapses_per_second"] = _wiring(network, threads, repeats)
+        figures["stored_synapses_per_second"] = stored
+    figures["peak_memory_bytes"] = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    bandwidth = _copy_bandwidth()
+    figures["copy_bandwidth_bytes_per_second"] = bandwidth
+    floor_ns = BYTES_PER_NEURON_STEP / bandwidth * 1e9
+    figures["neuron_step_over_bandwidth_floor"] = figures["ns_per_neuron_step"] / floor_ns
+    return figures
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _warm_compiler(brain: xr.Dataset, path: Path, degree: int) -> None:
+    """Have every kernel compiled before anything is timed."""
+    small = build(brain, path, neurons=20_000, degree=min(degree, 20), seed=1)
+    block = TimedBlock(BlockSpec(small, 0, small.n_neurons, seed=1))
+    for _ in range(20):
+        block.step()
+
+
+def _run(network: Network, threads: int, repeats: int) -> dict[str, float]:
+    times, spikes = [], 0
+    with progress.track("Simulating", repeats * (WARM_UP_STEPS + STEPS), "steps") as done:
+        for _ in range(repeats):
+            block = Block(BlockSpec(network, 0, network.n_neurons, seed=1, threads=threads))
+            for _ in range(WARM_UP_STEPS):
+                block.step()
+            done(WARM_UP_STEPS)
+            spikes, start = 0, time.perf_counter()
+            for _ in range(STEPS):
+                block.step()
+                spikes += int(block.n_fired.sum())
+            times.append((time.perf_counter() - start) / STEPS * 1000)
+            done(STEPS)
+            block.close()
+    rate = spikes / network.n_neurons / (STEPS / 1000)
+    return {"seconds_per_biological_second": statistics.median(times), "mean_rate_hz": rate}
+
+
+def _halves(network: Network) -> dict[str, float]:
+    block = TimedBlock(BlockSpec(network, 0, network.n_neurons, seed=1))
+    for _ in range(WARM_UP_STEPS):
+        block.step()
+    block.deliver_s = block.integrate_s = 0.0
+    spikes = 0
+    for _ in range(STEPS):
+        spikes += int(block.n_fired.sum())  # delivered in the step that follows
+        block.step()
+    events = spikes * network.n_synapses / network.n_neurons
+    return {
+        "ns_per_neuron_step": block.integrate_s / STEPS / network.n_neurons * 1e9,
+        "ns_per_synaptic_event": block.deliver_s / events * 1e9,
+    }
+
+
+def _wiring(network: Network, threads: int, repeats: int) -> float:
+    """Synapses sampled in a second, nothing written."""
+    assert isinstance(network.synapses, Stored)
+    recipe = network.synapses.recipe
+    cuts = np.linspace(0, network.n_neurons, 8 * threads + 1).astype(int)
+    rates = []
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(repeats):
+            start = time.perf_counter()
+            list(pool.map(recipe.wire, cuts[:-1].tolist(), cuts[1:].tolist()))
+            rates.append(network.n_synapses / (time.perf_counter() - start))
+    return statistics.median(rates)
+
+
+def _copy_bandwidth() -> float:
+    """Bytes read and written a second by one thread that copies a large array."""
+    source = np.ones(1 << 24)
+    target = np.empty_like(source)
+    best = np.inf
+    for _ in range(5):
+        start = time.perf_counter()
+        np.copyto(target, source)
+        best = min(best, time.perf_counter() - start)
+    return 2 * source.nbytes / best
