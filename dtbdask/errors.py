@@ -32,7 +32,7 @@ class CapacityError(MemoryError, DTBDaskError):
 
 
 class MissingDependencyError(DTBDaskError, ImportError):
-    """An optional library is asked for and absent; the message carries the command that mends it."""
+    """An optional library is absent; the message carries the command that mends it."""
 
 
 class ExchangeError(DTBDaskError, ConnectionError):

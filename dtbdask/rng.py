@@ -1,9 +1,9 @@
 """The counter-based random numbers: every draw is a pure function of what it is for.
 
-A draw is a function of `(seed, purpose, member, index, step)` and of nothing else: not of the block,
-the worker, the order of calls, or what was drawn before. The generator is Philox4x32-10 (Salmon,
-Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3. SC11): a keyed bijection from a
-128-bit counter to four 32-bit words. Key and counter are laid out as
+A draw is a function of `(seed, purpose, member, index, step)` and of nothing else: not of the
+block, the worker, the order of calls, or what was drawn before. The generator is Philox4x32-10
+(Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3. SC11): a keyed bijection
+from a 128-bit counter to four 32-bit words. Key and counter are laid out as
 
 ====== ==================================================
 key    low and high word of the 64-bit seed

@@ -1,4 +1,4 @@
-"""Every array at rest: its name, dimensions, dtype, unit and meaning, and how stores are kept whole.
+"""Every array at rest: name, dimensions, dtype, unit, meaning; and how stores are kept whole.
 
 A store is a Zarr v3 group written as `create` (status "writing"), regions, `commit` (status
 "complete"). Its root attribute `dtbdask` says what it is; opening one that is foreign, newer,
@@ -92,7 +92,7 @@ NETWORK = _specs(
         "weight pair: AMPA and NMDA of an excitatory source, GABA_A and GABA_B of an inhibitory",
     ),
 )
-"""The network store. `population/parameter/<name>` and `neuron/<name>` hold the model parameters."""
+"""The network store. `population/parameter/<name>` holds each parameter of the model."""
 
 RECORDING = _specs(
     Array(
@@ -256,9 +256,20 @@ def commit(group: zarr.Group) -> None:
     update_root(group, status="complete")
 
 
+def root_of(group: zarr.Group) -> dict[str, Any]:
+    """Root attribute of an open store of ours."""
+    root: Any = group.attrs[ROOT]
+    return dict(root)
+
+
 def update_root(group: zarr.Group, **changes: Any) -> None:
     """Change entries of the root attribute in one atomic rewrite of the group's metadata."""
-    group.update_attributes({ROOT: {**dict(group.attrs[ROOT]), **changes}})
+    group.update_attributes({ROOT: {**root_of(group), **changes}})
+
+
+def array(group: zarr.Group, name: str) -> Any:
+    """One array of an open store, by its path; a slice of it is a NumPy array."""
+    return group[name]
 
 
 def missing_chunks(group: zarr.Group) -> Iterable[tuple[str, int, int]]:
@@ -329,7 +340,8 @@ def open_store(path: str | Path, kind: str, *, status: str = "complete") -> zarr
     if root.get("status") != "complete":
         lack = _tell(missing) if missing else "its commit mark is absent"
         raise StoreError(
-            f"{path}: this {kind} was never completed ({lack}); run the same command again to resume"
+            f"{path}: this {kind} was never completed ({lack}); "
+            "run the same command again to resume"
         )
     if missing:
         raise StoreError(f"{path}: damaged, {_tell(missing)}")

@@ -1,16 +1,15 @@
 """The forecast-analysis cycle: an ensemble of a network is led along a measured BOLD signal.
 
-Frame by frame: the hyper-parameters take a step of their random walk, all members run one TR, and the
-filter corrects, voxel by voxel, the hyper-parameters (as z, unbounded) together with the haemodynamic
-state; neurons are never corrected. Beside it, if asked, runs the same prior ensemble without any
-update: what the fit is worth is the difference between the two.
+Frame by frame: the hyper-parameters take a step of their random walk, all members run one TR, and
+the filter corrects, voxel by voxel, the hyper-parameters (as z, unbounded) together with the
+haemodynamic state; neurons are never corrected. Beside it, if asked, runs the same prior ensemble
+without any update: what the fit is worth is the difference between the two.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,12 +110,14 @@ def assimilate(
         raise InputError(f"bold has {n_voxels} voxels, the network {len(network.labels)}")
     if method not in ("etkf", "dhmda"):
         raise InputError(f"method is {method!r}; use 'etkf' or 'dhmda'")
+    _check(members, rho, walk, warm_up_frames, gamma_shape)
     prior = spread_between(limits, members, n_voxels, seed)
     logit = Logit(*np.array(list(limits.values())).T[:, :, None])
     about = {
         "network": network.path, "recipe_sha256": network.attributes.get("recipe_sha256", ""),
-        "labels": list(network.labels), "parameters": list(limits), "bounds": limits, "method": method,
-        "members": members, "rho": rho, "walk": walk, "warm_up_frames": warm_up_frames,
+        "labels": list(network.labels), "parameters": list(limits), "bounds": limits,
+        "method": method, "members": members, "rho": rho, "walk": walk,
+        "warm_up_frames": warm_up_frames,
         "gamma_shape": gamma_shape, "seed": seed, "tr_s": observation.tr_s,
         "error_variance": observation.error.tolist(), "free": free,
     }  # fmt: skip
@@ -171,7 +172,7 @@ def open_posterior(path: str | Path) -> xr.Dataset:
     import dask.array as da
 
     group = schema.open_store(path, "posterior")
-    root = dict(group.attrs[schema.ROOT])
+    root = schema.root_of(group)
     data = {
         name: (
             spec.dims,
@@ -181,7 +182,7 @@ def open_posterior(path: str | Path) -> xr.Dataset:
         for name, spec in schema.POSTERIOR.items()
         if name in group
     }
-    frames = np.arange(group["bold_observed"].shape[0])
+    frames = np.arange(schema.array(group, "bold_observed").shape[0])
     coords = {
         "parameter": list(root.pop("parameters")),
         "voxel_label": ("voxel", list(root.pop("labels"))),
@@ -226,6 +227,20 @@ def default_bounds(
     if not limits:
         raise InputError("parameters is empty; name at least one")
     return limits
+
+
+def _check(
+    members: int, rho: float, walk: float, warm_up_frames: int, gamma_shape: float | None
+) -> None:
+    for name, value, right, wanted in (
+        ("members", members, members >= 2, "at least 2"),
+        ("rho", rho, 0 <= rho <= 1, "0 to 1"),
+        ("walk", walk, walk >= 0, "a variance, 0 or more"),
+        ("warm_up_frames", warm_up_frames, warm_up_frames >= 0, "0 or more"),
+        ("gamma_shape", gamma_shape, gamma_shape is None or gamma_shape > 0, "None or more than 0"),
+    ):
+        if not right:
+            raise InputError(f"{name} is {value}; expected {wanted}")
 
 
 def _analyse(

@@ -1,8 +1,8 @@
 """An ensemble of one network: members share the wiring and differ in hyper-parameters and noise.
 
-A neuron's parameter is `theta_i = h_v gamma_i`: the hyper-parameter h of its voxel, which the filter
-estimates, times a factor drawn once from Gamma(shape, rate = shape), which all members share (Lu et
-al. 2024, hierarchical mesoscale data assimilation).
+A neuron's parameter is `theta_i = h_v gamma_i`: the hyper-parameter h of its voxel, which the
+filter estimates, times a factor drawn once from Gamma(shape, rate = shape), which all members share
+(Lu et al. 2024, hierarchical mesoscale data assimilation).
 """
 
 from __future__ import annotations

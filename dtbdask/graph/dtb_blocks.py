@@ -1,7 +1,7 @@
 """DTB's block files: a folder of `block_<i>.npz`, read into a network held in memory.
 
-A block file holds the properties of its neurons and the synapses that end on them; sources are given
-by block, relative to the own one, and by index in that block. Weights may be uint8 (1/255) or
+A block file holds the properties of its neurons and the synapses that end on them; sources are
+given by block, relative to the own one, and by index in that block. Weights may be uint8 (1/255) or
 floating point; the latter become fixed-point integers (see `fixed_point`).
 """
 
@@ -16,7 +16,6 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from dtbdask.errors import InputFileError
-
 from dtbdask.graph.network import Network
 from dtbdask.graph.npz import read_arrays
 from dtbdask.graph.parameters import Parameters
@@ -83,8 +82,9 @@ def read_dtb(folder: str | Path) -> Network:
     wrong = np.flatnonzero(~populations.excitatory[neuron_population[source]] != inhibitory)
     if wrong.size:
         raise InputFileError(
-            f"{folder}: synapse {wrong[0]} is marked {'inhibitory' if inhibitory[wrong[0]] else 'excitatory'}, "
-            f"but its source neuron {source[wrong[0]]} is in a population of the other kind"
+            f"{folder}: input_channel_offset of synapse {wrong[0]} says that its source is "
+            f"{'inhibitory' if inhibitory[wrong[0]] else 'excitatory'}, but neuron "
+            f"{source[wrong[0]]} is in a population of the other kind"
         )
     edges, scale = _edges(blocks, target, source, properties.shape[0])
     values = {name: properties[:, column] for name, column in COLUMNS.items()}

@@ -125,8 +125,9 @@ class Network:
     def __repr__(self) -> str:
         s = self.summary()
         return (
-            f"<Network {s['neurons']:,} neurons, {s['synapses']:,} synapses ({s['synapses_are']}), "
-            f"{s['populations']} populations in {s['voxels']} voxels, seed {s['seed']}: {s['path']}>"
+            f"<Network {s['neurons']:,} neurons, {s['synapses']:,} synapses "
+            f"({s['synapses_are']}), {s['populations']} populations in {s['voxels']} voxels, "
+            f"seed {s['seed']}: {s['path']}>"
         )
 
     def _repr_html_(self) -> str:
@@ -232,9 +233,9 @@ def open_network(path: str | Path) -> Network:
         Not a network of ours, never completed, or damaged.
     """
     group = schema.open_store(path, "network")
-    root = group.attrs[schema.ROOT]
-    table = {name: group[f"population/{name}"][:] for name in
-             ("voxel", "slot", "excitatory", "size", "degree", "indptr", "source", "probability")}  # fmt: skip
+    root = schema.root_of(group)
+    names = ("voxel", "slot", "excitatory", "size", "degree", "indptr", "source", "probability")
+    table = {name: schema.array(group, f"population/{name}")[:] for name in names}
     n = table["size"].size
     matrix = sp.csr_array(
         (table["probability"], table["source"], table["indptr"]), shape=(n, n), dtype=np.float64
@@ -243,7 +244,7 @@ def open_network(path: str | Path) -> Network:
         table["voxel"].astype(np.int64), table["slot"].astype(np.int64), table["excitatory"],
         table["size"], table["degree"], matrix,
     )  # fmt: skip
-    values = {name: group[f"population/parameter/{name}"][:] for name in PARAMETERS}
+    values = {name: schema.array(group, f"population/parameter/{name}")[:] for name in PARAMETERS}
     recipe = Recipe.make(populations, root["seed"])
     stored = root["synapses"] == "stored"
     synapses = Stored(str(path), recipe) if stored else Procedural(recipe)

@@ -1,4 +1,4 @@
-"""Reading `.npz` archives of strangers: sizes first, plain arrays only, nothing unpacked to disk."""
+"""Reading `.npz` archives of strangers: sizes first, plain arrays only, nothing put on disk."""
 
 from __future__ import annotations
 

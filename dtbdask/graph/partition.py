@@ -31,4 +31,5 @@ def cut(network: Network, n_blocks: int) -> NDArray[np.int64]:
     cost = np.concatenate([[0.0], np.cumsum(populations.size * per_neuron)])
     edges = np.append(populations.first, network.n_neurons)
     share = cost[-1] * np.arange(n_blocks + 1) / n_blocks
-    return np.rint(np.interp(share, cost, edges)).astype(np.int64)
+    bounds: NDArray[np.int64] = np.rint(np.interp(share, cost, edges)).astype(np.int64)
+    return bounds

@@ -125,7 +125,8 @@ def normalise(connection: Floats) -> Floats:
     counts = np.array(connection, dtype=np.float64)
     np.fill_diagonal(counts, 0.0)
     total = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+    shares: Floats = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+    return shares
 
 
 def populate(brain: xr.Dataset, neurons: float, degree: int, layout: str) -> Populations:

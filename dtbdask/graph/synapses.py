@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import dask
 import dask.array as da
@@ -86,10 +86,11 @@ class Stored:
 
     def in_edges(self, start: int, stop: int) -> InEdges:
         """In-edges of the neurons `start` to `stop`."""
-        group = zarr.open_group(self.path, mode="r")["synapse"]
+        group = zarr.open_group(self.path, mode="r")
+        source, weight = (schema.array(group, f"synapse/{name}") for name in ("source", "weight"))
         indptr = self.recipe.synapse_of(np.arange(start, stop + 1))
         low, high = int(indptr[0]), int(indptr[-1])
-        return InEdges(indptr - low, group["source"][low:high], group["weight"][low:high])
+        return InEdges(indptr - low, source[low:high], weight[low:high])
 
 
 @dataclass(frozen=True)
@@ -168,15 +169,15 @@ def write_chunk(path: str, recipe: Recipe, chunk: int, start: int) -> int:
     stop = min(start + chunk, int(recipe.first_synapse[-1]))
     if not _present(group, start // chunk):
         source, weight = recipe.synapses(start, stop)
-        group[schema.NETWORK["synapse/source"].name][start:stop] = source
-        group[schema.NETWORK["synapse/weight"].name][start:stop] = weight
+        schema.array(group, "synapse/source")[start:stop] = source
+        schema.array(group, "synapse/weight")[start:stop] = weight
     return stop - start
 
 
 def _present(group: zarr.Group, index: int) -> bool:
-    root = group.store_path.store.root  # a LocalStore: networks are built on a file system
+    store: Any = group.store_path.store  # a LocalStore: networks are built on a file system
     return all(
-        (root / group.path / name / "c" / str(index) / tail).exists()
+        (store.root / group.path / name / "c" / str(index) / tail).exists()
         for name, tail in (("synapse/source", ""), ("synapse/weight", "0"))
     )
 

@@ -34,7 +34,7 @@ class InEdges:
 
     indptr: Ints
     source: NDArray[np.uint32]
-    weight: NDArray[np.uint8] | NDArray[np.uint32]
+    weight: NDArray[np.unsignedinteger]
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,9 @@ class Recipe:
         )  # fmt: skip
         return InEdges(indptr, source, weight)
 
-    def synapses(self, start: int, stop: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    def synapses(
+        self, start: int, stop: int
+    ) -> tuple[NDArray[np.uint32], NDArray[np.unsignedinteger]]:
         """Source and weight pair of the synapses `start` to `stop`, in target order."""
         low, high = self.neuron_of(start), self.neuron_of(stop - 1) + 1
         edges = self.wire(low, high)

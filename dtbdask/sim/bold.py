@@ -7,8 +7,8 @@
     BOLD  = V0 [7 E0 (1 - q) + 2 (1 - q / v) + (2 E0 - 0.2) (1 - v)]
 
 with u the spikes per neuron and millisecond, floored at 1e-5 (Friston, Harrison, Penny 2003,
-NeuroImage; constants as in DTB: Lu et al. 2024). Explicit Euler on the old state. The state starts at
-rest without input, s = 0 and f = v = q = 1, so there is no transient from an impossible q = 0.
+NeuroImage; constants as in DTB: Lu et al. 2024). Explicit Euler on the old state. The state starts
+at rest without input, s = 0 and f = v = q = 1, so there is no transient from an impossible q = 0.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import dask
 import numpy as np
 from dask.utils import parse_timedelta
-from numpy.typing import NDArray
 
 from dtbdask.errors import InputError, SessionError
 from dtbdask.sim.block import BlockSpec

@@ -75,7 +75,7 @@ def collect(network: Network, start: int, stop: int, bounds: Ints, features: Fea
     everyone = np.arange(network.n_neurons)
     for part, _, edges in _chunks(network, start, bounds):
         cpu.count(per_source[part], edges.source, everyone)
-    foreign = per_source.any(axis=0)
+    foreign: NDArray[np.bool_] = np.any(per_source, axis=0)
     foreign[start:stop] = False
     heard = np.flatnonzero(foreign)
     order = np.concatenate([np.arange(start, stop), heard])

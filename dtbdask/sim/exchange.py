@@ -1,12 +1,12 @@
 """How blocks hand each other their spikes: one verb, `swap`, in two halves.
 
-`post` hands over what this block sends to each peer in a step, `wait` returns what each peer sent in
-the same step. Nothing waits without a deadline, and a lost peer is an `ExchangeError` that names
+`post` hands over what this block sends to each peer in a step, `wait` returns what each peer sent
+in the same step. Nothing waits without a deadline, and a lost peer is an `ExchangeError` that names
 phase, block, peer and step.
 
-`Loopback` joins the blocks of one process that are advanced in turn. `Tcp` joins blocks in different
-workers by plain sockets of their own: no asyncio, no pickle, and Dask's scheduler sees none of it.
-The sockets are authenticated by a session token but not encrypted.
+`Loopback` joins the blocks of one process that are advanced in turn. `Tcp` joins blocks in
+different workers by plain sockets of their own: no asyncio, no pickle, and Dask's scheduler sees
+none of it. The sockets are authenticated by a session token but not encrypted.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import selectors
 import socket
 import struct
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -250,10 +251,8 @@ class Tcp:
         """Shut every connection: a peer that waits gets an error at once."""
         self._listener.close()
         for peer in self._peers.values():
-            try:
+            with suppress(OSError):  # it is gone already
                 peer.socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # it is gone already
             peer.socket.close()
         self._peers.clear()
         self._selector.close()

@@ -149,8 +149,8 @@ class Recording:
         import dask.array as da
 
         group = schema.open_store(self.path, "recording")
-        root = group.attrs[schema.ROOT]
-        size = group["population/size"][:]
+        root = schema.root_of(group)
+        size = schema.array(group, "population/size")[:]
         data = xr.Dataset(
             {
                 name: (
@@ -163,8 +163,8 @@ class Recording:
             },
             coords={
                 "population_label": ("population", root["population_labels"]),
-                "population_voxel": ("population", group["population/voxel"][:]),
-                "excitatory": ("population", group["population/excitatory"][:]),
+                "population_voxel": ("population", schema.array(group, "population/voxel")[:]),
+                "excitatory": ("population", schema.array(group, "population/excitatory")[:]),
                 "size": ("population", size),
                 "first_neuron": ("population", np.cumsum(size) - size),
                 "voxel_label": ("voxel", root["labels"]),
@@ -202,9 +202,9 @@ def open_recording(path: str | Path) -> Recording:
     return Recording(Path(path))
 
 
-def check_record(record: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+def check_record(record: tuple[str, ...]) -> tuple[str, ...]:
     """The quantities to record, or an error that lists those known."""
     for quantity in record:
         if quantity not in QUANTITIES:
             raise InputError(f"record: {quantity!r} is unknown; known are {', '.join(QUANTITIES)}")
-    return tuple(record)
+    return record

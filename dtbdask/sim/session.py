@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -70,7 +71,7 @@ class Session:
         self.dt_ms, self.tr_s = dt_ms, tr_s
         self.frame_steps = _n_steps("tr_s", tr_s, dt_ms)
         self.step = 0
-        common = {
+        common: dict[str, Any] = {
             "seed": seed,
             "dt_ms": dt_ms,
             "t_steps": t_steps,
@@ -82,8 +83,7 @@ class Session:
             n_blocks = blocks or (1 if client is None else len(workers(client)))
             bounds = cut(network, n_blocks)
             specs = [
-                BlockSpec(network, int(low), int(high), **common)
-                for low, high in zip(bounds[:-1], bounds[1:], strict=True)
+                BlockSpec(network, int(low), int(high), **common) for low, high in pairwise(bounds)
             ]
         else:
             if blocks not in (None, 1):
@@ -94,7 +94,7 @@ class Session:
                 BlockSpec(
                     network, 0, network.n_neurons, first_member=low, members=high - low, **common
                 )
-                for low, high in zip(cuts[:-1], cuts[1:], strict=True)
+                for low, high in pairwise(cuts)
             ]
         self._crew: Crew | None
         self._crew = Here(specs) if client is None else Workers(specs, client, share=share)
@@ -123,7 +123,7 @@ class Session:
         Recording or None
         """
         n_steps = _n_steps("seconds", seconds, self.dt_ms)
-        wanted = check_record(record)
+        wanted = check_record(tuple(record))
         if bool(wanted) != (to is not None):
             raise InputError(f"record is {wanted} and to is {to}; give both or neither")
         recorder = None
@@ -164,7 +164,7 @@ class Session:
             counts = np.concatenate([window.spike_count for window in windows], axis=1)
             bold = np.concatenate([window.bold for window in windows], axis=1)
             return Window(counts, bold, windows[0].spike_step, windows[0].spike_neuron)
-        counts = np.sum([window.spike_count for window in windows], axis=0, dtype=np.int32)
+        counts = np.stack([window.spike_count for window in windows]).sum(axis=0, dtype=np.int32)
         steps = np.concatenate([window.spike_step for window in windows])
         order = np.argsort(steps, kind="stable")  # blocks come in the order of their neurons
         neurons = np.concatenate([window.spike_neuron for window in windows])
@@ -194,7 +194,8 @@ class Session:
             np.broadcast_to(spread, shape)
         except ValueError as error:
             raise InputError(
-                f"{parameter}: shape {np.shape(value)} does not spread to (member, population) = {shape}"
+                f"{parameter}: shape {np.shape(value)} does not spread to (member, population), "
+                f"here {shape}"
             ) from error
         if not np.isfinite(spread).all():
             raise InputError(f"{parameter}: values must be finite")

@@ -38,10 +38,14 @@ def region_names(dataset: xr.Dataset | xr.DataArray) -> list[str]:
 def ticks(
     names: Sequence[str], positions: Sequence[float] | None = None
 ) -> list[tuple[float, str]]:
-    """At most `MAX_TICKS` labelled positions, evenly spread."""
-    places = range(len(names)) if positions is None else positions
-    step = -(-len(names) // MAX_TICKS)
-    return [(float(places[i]), names[i]) for i in range(0, len(names), max(step, 1))]
+    """Labelled positions, ascending and so far apart that at most `MAX_TICKS` labels fit."""
+    places = [float(place) for place in (range(len(names)) if positions is None else positions)]
+    apart = (places[-1] - places[0]) / MAX_TICKS if places else 0.0
+    kept: list[tuple[float, str]] = []
+    for place, name in zip(places, names, strict=True):
+        if not kept or place - kept[-1][0] > apart:
+            kept.append((place, name))
+    return kept
 
 
 def chosen(
