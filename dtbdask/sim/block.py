@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameters
 from dtbdask.kernels import RECEPTORS, cpu
 from dtbdask.sim.edges import Edges, collect
-from dtbdask.sim.model import coefficients
+from dtbdask.sim.model import coefficients, receptors
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -103,9 +103,8 @@ class Block:
         self.population = populations.population_of(spec.start, spec.stop)
         self.run_stop, self.run_population = _runs(self.population)
         self.bounds = _parts(spec.start, n, spec.threads)
-        self.multiplier: dict[str, Floats] = {}
-        self.parameters = spec.network.parameters
-        self._refresh()
+        self.receptors = receptors(spec.network.parameters)
+        self._use(spec.network.parameters, {})
         features = self.coefficients.features
         self.edges: Edges = collect(spec.network, spec.start, spec.stop, self.bounds, features)
         self.state = self._initial()
@@ -173,32 +172,41 @@ class Block:
         how : {"assign", "multiply"}
             Replace the base, or set the multiplier relative to it.
         """
-        if how == "multiply":
-            self.multiplier[name] = value
-        else:
-            kept = {k: v for k, v in self.parameters.neuron.items() if k != name}
-            base = {**self.parameters.population, name: np.ones(value.shape[1])}
-            self.parameters = Parameters(base, kept)
-            self.multiplier[name] = value
-        self._refresh()
+        parameters, multiplier = self.parameters, {**self.multiplier, name: value}
+        if how == "assign":
+            kept = {k: v for k, v in parameters.neuron.items() if k != name}
+            ones = np.ones(value.shape[1])
+            parameters = Parameters({**parameters.population, name: ones}, kept)
+        self._use(parameters, multiplier)
 
     def assign_neuron(self, name: str, value: Floats) -> None:
         """Set the per-neuron base of a parameter: (neuron,) float64 of the whole network."""
-        self.parameters = self.parameters.with_neuron({name: value}, self.spec.network.n_neurons)
-        self._refresh()
+        n = self.spec.network.n_neurons
+        self._use(self.parameters.with_neuron({name: value}, n), self.multiplier)
 
     def close(self) -> None:
         """Let the threads go."""
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _refresh(self) -> None:
-        """Compute the coefficients, and the stretches of neurons for which they are the same."""
+    def _use(self, parameters: Parameters, multiplier: Mapping[str, Floats]) -> None:
+        """Take parameters, and find the stretches of neurons with the same coefficients.
+
+        The receptors of the start stay: the weights of the others were never loaded.
+        """
         spec = self.spec
-        self.coefficients = coefficients(
-            self.parameters, self.multiplier, self.population, members=spec.members,
+        made = coefficients(
+            parameters, multiplier, self.population, members=spec.members,
             h=spec.dt_ms / spec.t_steps, dtype=spec.dtype, start=spec.start,
         )  # fmt: skip
+        for name, then, now in zip(RECEPTORS, self.receptors, made.features.receptors, strict=True):
+            if now and not then:
+                raise InputError(
+                    f"g_{name} was zero everywhere when the session began, so its weights were not "
+                    f"loaded; give the network a g_{name} above zero when it is built"
+                )
+        self.parameters, self.multiplier = parameters, dict(multiplier)
+        self.coefficients = replace(made, features=made.features._replace(receptors=self.receptors))
         value = self.coefficients.value
         same = (value[:, 1:] == value[:, :-1]).all(axis=(0, 2))
         alike = np.concatenate([[0], np.cumsum(~same)])  # number of the set of each population

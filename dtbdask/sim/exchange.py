@@ -88,6 +88,8 @@ class Loopback:
         """Nothing to leave."""
 
 
+LOADING = 10
+"""Times the timeout that blocks may take to load and to meet."""
 HEADER = struct.Struct("<qI")
 """Step and number of ids that follow."""
 HELLO = struct.Struct("<32sI")
@@ -136,7 +138,7 @@ class Tcp:
         addresses : list of (host, port)
             Where each rank listens.
         """
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + self._patience()
         for peer in range(self.rank):
             try:
                 sock = socket.create_connection(addresses[peer], timeout=self.timeout)
@@ -187,14 +189,14 @@ class Tcp:
 
     def wait(self, step: int) -> list[Ids]:
         """Receive the list of each peer, sending on what is left to be sent."""
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + self._patience()
         for rank, peer in self._peers.items():
             self._receive(rank, peer)
         while any(peer.ids is None or peer.outgoing for peer in self._peers.values()):
             left = deadline - time.monotonic()
             if left <= 0:
                 late = next(r for r, p in self._peers.items() if p.ids is None or p.outgoing)
-                raise self._lost("swap", late, f"no answer within {self.timeout:g} s")
+                raise self._lost("swap", late, f"no answer within {self._patience():g} s")
             for key, events in self._selector.select(left):
                 rank, peer = key.data, self._peers[key.data]
                 if events & selectors.EVENT_WRITE:
@@ -241,6 +243,10 @@ class Tcp:
             if len(peer.incoming) == peer.needed:
                 peer.ids = np.frombuffer(bytes(peer.incoming), np.uint32, offset=HEADER.size)
                 peer.incoming, peer.needed = bytearray(), HEADER.size
+
+    def _patience(self) -> float:
+        """Seconds to wait: longer before the first step, as blocks load at different speeds."""
+        return self.timeout * (LOADING if self._step < 0 else 1)
 
     def _lost(self, phase: str, peer: int, why: object) -> ExchangeError:
         return ExchangeError(

@@ -146,11 +146,16 @@ def coefficients(
     return Coefficients(value.astype(dtype), factor, _features(parameters, tuple(slots)))
 
 
+def receptors(parameters: Parameters) -> tuple[bool, bool, bool, bool]:
+    """Which receptors have a conductance that is not zero everywhere."""
+    ampa, nmda, gaba_a, gaba_b = (parameters.on(f"g_{name}") for name in RECEPTORS)
+    return ampa, nmda, gaba_a, gaba_b
+
+
 def _features(parameters: Parameters, slots: tuple[int, ...]) -> Features:
     """What is on somewhere in the whole network, so that all its blocks agree."""
-    ampa, nmda, gaba_a, gaba_b = (parameters.on(f"g_{name}") for name in RECEPTORS)
     return Features(
-        receptors=(ampa, nmda, gaba_a, gaba_b),
+        receptors=receptors(parameters),
         background=parameters.on("ou_mean") or parameters.on("ou_sigma"),
         noise=parameters.on("noise_rate"),
         slots=slots,

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from dtbdask import progress
 from dtbdask.errors import InputError, SessionError
 from dtbdask.graph.network import Network
-from dtbdask.graph.parameters import PARAMETERS
+from dtbdask.graph.parameters import PARAMETERS, check
 from dtbdask.graph.partition import cut
 from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.bold import Haemodynamics
@@ -197,8 +197,11 @@ class Session:
                 f"{parameter}: shape {np.shape(value)} does not spread to (member, population), "
                 f"here {shape}"
             ) from error
-        if not np.isfinite(spread).all():
-            raise InputError(f"{parameter}: values must be finite")
+        for row in spread:
+            if how == "assign":
+                check(parameter, row, shape[1], "population")
+            elif not np.isfinite(row).all():
+                raise InputError(f"{parameter}: multipliers must be finite")
         self._ask("assign", parameter, spread, how)
 
     def set_neuron(self, parameter: str, value: ArrayLike) -> None:
@@ -212,7 +215,8 @@ class Session:
         """
         if parameter not in PARAMETERS:
             raise InputError(f"unknown parameter {parameter!r}; known are {', '.join(PARAMETERS)}")
-        self._ask("assign_neuron", parameter, np.asarray(value, dtype=np.float64))
+        values = check(parameter, value, self.network.n_neurons, "neuron")
+        self._ask("assign_neuron", parameter, values)
 
     def state(self, name: str) -> NDArray[Any]:
         """A field of the neurons' state, all kicks delivered.
