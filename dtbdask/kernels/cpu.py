@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from dtbdask import rng
 from dtbdask.kernels import Coefficient, Features
+from dtbdask.kernels.cpu_bold import balloon
 from dtbdask.kernels.cpu_random import tile_normals, tile_words
 from dtbdask.kernels.cpu_wire import alias, count, place, wire
 
-__all__ = ["alias", "census", "count", "deliver", "integrate", "place", "select", "wire"]
+__all__ = ["alias", "balloon", "census", "count", "deliver", "integrate", "place", "select", "wire"]
 
 _TILE = rng.TILE
 _BACKGROUND, _NOISE = np.uint32(rng.Purpose.BACKGROUND), np.uint32(rng.Purpose.NOISE)

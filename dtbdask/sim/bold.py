@@ -21,6 +21,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from dtbdask.graph.population import Populations
+from dtbdask.kernels import cpu
 
 Floats = NDArray[np.float64]
 
@@ -32,9 +33,9 @@ class Constants(NamedTuple):
     tau_s: float = 0.8
     tau_f: float = 0.4
     tau_0: float = 1.0
-    alpha: float = 0.2
     e_0: float = 0.8
     v_0: float = 0.02
+    alpha: float = 0.2
 
 
 CONSTANTS = Constants()
@@ -61,23 +62,32 @@ class Balloon:
         state[0] = 0.0
         return cls(state)
 
-    def advance(self, activity: Floats, dt_ms: float) -> None:
-        """One Euler step.
+    def advance(
+        self, activity: Floats, dt_ms: float, *, first_step: int = 0, frame_steps: int = 1
+    ) -> Floats:
+        """Take Euler steps.
 
         Parameters
         ----------
-        activity : (member, voxel) float64, spikes per neuron and ms
+        activity : (step, member, voxel) float64, spikes per neuron and ms
         dt_ms : float
             Step, ms.
+        first_step : int
+            Index of the first of the steps.
+        frame_steps : int
+            Steps of a frame; frames end where the number of steps run is a multiple of it.
+
+        Returns
+        -------
+        (frame, member, voxel) float64
+            BOLD at the end of each frame that ends in these steps.
         """
-        c, dt = CONSTANTS, dt_ms / 1000.0
-        s, f, v, q = self.state
-        u = np.maximum(activity, FLOOR)
-        outflow = v ** (1 / c.alpha)
-        ds = c.eps * u - s / c.tau_s - (f - 1) / c.tau_f
-        dv = (f - outflow) / c.tau_0
-        dq = (f * extraction(f) - q * outflow / v) / c.tau_0
-        self.state = np.stack([s + dt * ds, np.maximum(f + dt * s, 0.0), v + dt * dv, q + dt * dq])
+        steps = activity.shape[0]
+        n_frames = (first_step + steps) // frame_steps - first_step // frame_steps
+        frames = np.empty((n_frames, 2, *self.state.shape[1:]))
+        cpu.balloon(self.state, frames, np.maximum(activity, FLOOR), dt_ms / 1000, first_step,
+                    frame_steps, np.array(CONSTANTS[:5]))  # fmt: skip
+        return signal(frames[:, 0], frames[:, 1])
 
     def bold(self) -> Floats:
         """BOLD signal of the state: (member, voxel) float64."""
@@ -143,13 +153,10 @@ class Haemodynamics:
         steps, members, _ = count.shape
         spikes = (count.reshape(steps * members, -1) @ self._into).reshape(steps, members, -1)
         activity = spikes / (self._neurons * self._dt_ms)
-        frames = []
-        for k in range(steps):
-            self.balloon.advance(activity[k], self._dt_ms)
-            if (first_step + k + 1) % frame_steps == 0:
-                frames.append(self.balloon.bold())
         self.activity = activity[-1]
-        return np.array(frames).reshape(len(frames), *self.activity.shape)
+        return self.balloon.advance(
+            activity, self._dt_ms, first_step=first_step, frame_steps=frame_steps
+        )
 
 
 def extraction(f: Floats) -> Floats:
