@@ -28,6 +28,8 @@ __all__ = ["alias", "balloon", "census", "count", "deliver", "integrate", "place
 
 _TILE = rng.TILE
 _BACKGROUND, _NOISE = np.uint32(rng.Purpose.BACKGROUND), np.uint32(rng.Purpose.NOISE)
+(H_OVER_C, G_L, V_L, V_TH, V_RESET, I_EXT, REFRACTORY, OU_MEAN, OU_RATE, OU_KICK, NOISE_P,
+ G, V_U, DECAY) = (int(c) for c in Coefficient)  # fmt: skip
 _CHUNK = 8 * _TILE
 """Neurons advanced together: their state stays in the first-level cache."""
 _AHEAD = 4
@@ -86,8 +88,7 @@ def integrate(features: Features) -> Callable[..., None]:
         Written.
     """
     background, noise = features.background, features.noise
-    add_kicks, substep = _add_kicks(features), _substep(features)
-    probability = int(Coefficient.NOISE)
+    add_kicks, substep, add_noise = _add_kicks(features), _substep(features), _add_noise(features)
 
     @njit(nogil=True, cache=True)
     def kernel(
@@ -128,9 +129,8 @@ def integrate(features: Features) -> Callable[..., None]:
                         edge = min(stop, base + (k + 1) * _TILE)
                         while a < edge:
                             b = min(edge, run_stop[r])
-                            _add_noise(flag[a - base : b - base], words.reshape(_TILE),
-                                      a - base - k * _TILE,
-                                      value[m, run_population[r], probability])  # fmt: skip
+                            add_noise(flag, words.reshape(_TILE), base, k * _TILE, a, b,
+                                      value[m, run_population[r], NOISE_P], factor)  # fmt: skip
                             a = b
                             r += a == run_stop[r]
                 while run < run_stop.size and run_stop[run] <= stop:
@@ -147,12 +147,19 @@ def integrate(features: Features) -> Callable[..., None]:
     return kernel
 
 
-@njit
-def _add_noise(flag, word, offset, probability):
-    p = np.float32(probability)
-    for i in range(flag.size):
-        u = np.float32(np.int32(word[offset + i] >> np.uint32(8))) * np.float32(2.0**-24)
-        flag[i] |= np.uint8(u < p)
+def _add_noise(features: Features) -> Callable[..., None]:
+    """Noise spikes of the neurons `a` to `b`: a uniform variate below their probability."""
+    slot = features.slots[NOISE_P]
+
+    @njit
+    def add_noise(flag, word, base, offset, a, b, probability, factor):
+        for i in range(a, b):
+            k = i - base
+            u = np.float32(np.int32(word[k - offset] >> np.uint32(8))) * np.float32(2.0**-24)
+            p = probability * factor[slot, i] if slot >= 0 else probability
+            flag[k] |= np.uint8(u < np.float32(p))
+
+    return add_noise
 
 
 def _add_kicks(features: Features) -> Callable[..., None]:
@@ -217,42 +224,44 @@ def _substep(features: Features) -> Callable[..., None]:
     @njit
     def substep(v, ou, j, refractory, m, p, factor, z, flag, base, a, b):
         real = v.dtype.type
-        h_over_c, g_l, v_l, v_th, v_reset = p[0], p[1], p[2], p[3], p[4]
-        i_ext, pause, mean, rate, kick = p[5], p[6], p[7], p[8], p[9]
-        g0, g1, g2, g3 = p[11], p[12], p[13], p[14]
-        e0, e1, e2, e3 = p[15], p[16], p[17], p[18]
-        d0, d1, d2, d3 = p[19], p[20], p[21], p[22]
+        h_over_c, g_l, v_l, v_th, v_reset = p[H_OVER_C], p[G_L], p[V_L], p[V_TH], p[V_RESET]
+        i_ext, pause, mean, rate, kick = p[I_EXT], p[REFRACTORY], p[OU_MEAN], p[OU_RATE], p[OU_KICK]
+        g0, g1, g2, g3 = p[G], p[G + 1], p[G + 2], p[G + 3]
+        e0, e1, e2, e3 = p[V_U], p[V_U + 1], p[V_U + 2], p[V_U + 3]
+        d0, d1, d2, d3 = p[DECAY], p[DECAY + 1], p[DECAY + 2], p[DECAY + 3]
         for i in range(np.uint64(a), np.uint64(b)):
             k = np.uint64(i - base)
             resting = refractory[m, i] > 0
             left = np.uint16(refractory[m, i] - np.uint16(resting))
-            reset = at(v_reset, 4, factor, i)
+            reset = at(v_reset, V_RESET, factor, i)
             x = reset if resting else v[m, i]
-            current = at(i_ext, 5, factor, i)
+            current = at(i_ext, I_EXT, factor, i)
             if background:
-                noise = ou[m, i] + at(rate, 8, factor, i) * (at(mean, 7, factor, i) - ou[m, i])
-                noise = noise + at(kick, 9, factor, i) * real(z[k])
+                noise = ou[m, i] + at(rate, OU_RATE, factor, i) * (
+                    at(mean, OU_MEAN, factor, i) - ou[m, i]
+                )
+                noise = noise + at(kick, OU_KICK, factor, i) * real(z[k])
                 ou[m, i] = noise
                 current = current + noise
             if ampa:
-                current += at(g0, 11, factor, i) * (at(e0, 15, factor, i) - x) * j[0][m, i]
-                j[0][m, i] *= at(d0, 19, factor, i)
+                current += at(g0, G, factor, i) * (at(e0, V_U, factor, i) - x) * j[0][m, i]
+                j[0][m, i] *= at(d0, DECAY, factor, i)
             if nmda:
-                current += at(g1, 12, factor, i) * (at(e1, 16, factor, i) - x) * j[1][m, i]
-                j[1][m, i] *= at(d1, 20, factor, i)
+                current += at(g1, G + 1, factor, i) * (at(e1, V_U + 1, factor, i) - x) * j[1][m, i]
+                j[1][m, i] *= at(d1, DECAY + 1, factor, i)
             if gaba_a:
-                current += at(g2, 13, factor, i) * (at(e2, 17, factor, i) - x) * j[2][m, i]
-                j[2][m, i] *= at(d2, 21, factor, i)
+                current += at(g2, G + 2, factor, i) * (at(e2, V_U + 2, factor, i) - x) * j[2][m, i]
+                j[2][m, i] *= at(d2, DECAY + 2, factor, i)
             if gaba_b:
-                current += at(g3, 14, factor, i) * (at(e3, 18, factor, i) - x) * j[3][m, i]
-                j[3][m, i] *= at(d3, 22, factor, i)
-            leak = at(g_l, 1, factor, i) * (at(v_l, 2, factor, i) - x)
-            y = x + at(h_over_c, 0, factor, i) * (leak + current)
+                current += at(g3, G + 3, factor, i) * (at(e3, V_U + 3, factor, i) - x) * j[3][m, i]
+                j[3][m, i] *= at(d3, DECAY + 3, factor, i)
+            leak = at(g_l, G_L, factor, i) * (at(v_l, V_L, factor, i) - x)
+            y = x + at(h_over_c, H_OVER_C, factor, i) * (leak + current)
             y = reset if left > 0 else y
-            threshold = at(v_th, 3, factor, i)
+            threshold = at(v_th, V_TH, factor, i)
             fires = y >= threshold
             v[m, i] = threshold if fires else y
-            refractory[m, i] = np.uint16(at(pause, 6, factor, i)) if fires else left
+            refractory[m, i] = np.uint16(at(pause, REFRACTORY, factor, i)) if fires else left
             flag[k] |= np.uint8(fires)
 
     return substep
