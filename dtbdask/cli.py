@@ -52,14 +52,8 @@ def tell(figures: dict[str, Any], as_json: bool, title: str) -> None:
 
     table = Table(title=title, show_header=False)
     for name, value in figures.items():
-        shown = (
-            f"{value:,.6g}"
-            if isinstance(value, float)
-            else f"{value:,}"
-            if isinstance(value, int)
-            else str(value)
-        )
-        table.add_row(name.replace("_", " "), shown)
+        spec = ",.6g" if isinstance(value, float) else "," if isinstance(value, int) else ""
+        table.add_row(name.replace("_", " "), format(value, spec))
     show(table)
 
 
@@ -72,6 +66,120 @@ def main(verbose: bool) -> None:
     if not ours.handlers:
         ours.addHandler(logging.StreamHandler())
     ours.setLevel(logging.INFO if verbose or not sys.stderr.isatty() else logging.WARNING)
+
+
+@main.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="demo",
+    show_default=True,
+    help="Folder to write.",
+)
+@click.option("--data", help=f"Another brain: {CONNECTOME}.")
+@click.option("--tiny", is_flag=True, help="Seconds instead of minutes; figures mean little.")
+@as_json
+@told
+def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
+    """Read a brain, build it, simulate it, fit it, and draw a report."""
+    from dtbdask.demo import Size, demonstrate
+
+    size = Size()
+    if tiny:
+        size = Size(neurons=20_000, degree=40, seconds=2.0, members=6, frames=6, twin_frames=6)
+    numbers = demonstrate(out, data=data, size=size, say=lambda text: click.secho(text, err=True))
+    tell(numbers, as_json, "The numbers that matter")
+    click.secho(f"Look at {out / 'report.html'} and the pictures beside it.", bold=True, err=True)
+
+
+@main.command()
+@click.argument("connectome")
+@click.argument("network", type=click.Path(path_type=Path))
+@click.option("--neurons", type=float, default=100_000, show_default=True)
+@click.option(
+    "--degree", type=int, default=100, show_default=True, help="In-degree of every neuron."
+)
+@click.option("--layout", default="voxel", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--procedural", is_flag=True, help="Do not store synapses; make them where needed.")
+@click.option(
+    "--isolated", type=click.Choice(["error", "drop"]), default="error", show_default=True
+)
+@click.option("--overwrite", is_flag=True, help="Replace a network that is there.")
+@as_json
+@told
+def build(
+    connectome: str, network: Path, isolated: str, procedural: bool, as_json: bool, **options: Any
+) -> None:
+    """Build NETWORK (a new .zarr) from CONNECTOME; an interrupted build is resumed."""
+    from dtbdask.graph.connectome import read_connectome
+    from dtbdask.graph.network import build as build_network
+
+    brain = read_connectome(connectome, isolated="drop" if isolated == "drop" else "error")
+    synapses = "procedural" if procedural else "stored"
+    made = build_network(brain, network, synapses=synapses, **options)
+    tell(made.summary(), as_json, "Network")
+
+
+@main.command()
+@click.argument("network", type=click.Path(path_type=Path))
+@click.argument("recording", type=click.Path(path_type=Path))
+@click.option(
+    "--seconds", type=float, default=10.0, show_default=True, help="Biological time to record."
+)
+@click.option("--burn-in", type=float, default=1.0, show_default=True, help="Seconds before that.")
+@click.option("--record", default="rate,bold", show_default=True, help="Of rate, bold, spikes.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--tr", type=float, default=0.8, show_default=True, help="Time between BOLD frames, s."
+)
+@click.option("--cluster", default="local", show_default=True, help="local, none, or a scheduler.")
+@click.option("--workers", type=int, default=2, show_default=True, help="Of a local cluster.")
+@click.option("--overwrite", is_flag=True, help="Replace a recording that is there.")
+@as_json
+@told
+def run(
+    network: Path, recording: Path, seconds: float, burn_in: float, record: str, seed: int,
+    tr: float, cluster: str, workers: int, overwrite: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Simulate NETWORK and write RECORDING (a new .zarr)."""
+    from contextlib import nullcontext
+
+    from dtbdask.cluster import connect
+    from dtbdask.graph.network import open_network
+    from dtbdask.sim.session import Session
+
+    opened = open_network(network)
+    place = nullcontext(None) if cluster == "none" else connect(cluster, workers=workers)
+    with place as client, Session(opened, client, seed=seed, tr_s=tr) as session:
+        if burn_in:
+            session.run(burn_in)
+        quantities = [quantity.strip() for quantity in record.split(",")]
+        made = session.run(seconds, record=quantities, to=recording, overwrite=overwrite)
+    assert made is not None
+    data = made.to_xarray()
+    figures: dict[str, Any] = {"recording": str(recording), "seconds": seconds}
+    if "spike_count" in data:
+        figures["mean_rate_hz"] = float(data["spike_count"].sum()) / opened.n_neurons / seconds
+    tell(figures, as_json, "Recording")
+
+
+@main.command()
+@click.argument("store", type=click.Path(path_type=Path))
+@as_json
+@told
+def inspect(store: Path, as_json: bool) -> None:
+    """Say what a STORE holds: a network, a recording or a posterior."""
+    from dtbdask import schema
+    from dtbdask.graph.network import open_network
+
+    root = schema.read_root(store)
+    if root["kind"] == "network" and root["status"] == "complete":
+        figures = open_network(store).summary()
+    else:
+        schema.open_store(store, root["kind"])
+        figures = {key: value for key, value in root.items() if not isinstance(value, list)}
+    tell(figures, as_json, str(store))
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""What is meant: one network, one member, stepped by plain NumPy in the defined order of operations.
+"""What is meant: one member of one network, stepped by plain NumPy in the defined order.
 
 Slow and short. It knows nothing of features, parts, packed kicks or lists of spikes: every receptor
 is always there, every edge is looked at in every step, and kicks are int64 sums. Random numbers are
@@ -42,6 +42,16 @@ class Oracle:
         self.j = np.zeros((4, self.n), self.real)
         self.refractory = np.zeros(self.n, np.int64)
         self.step_index = 0
+        self.options = {
+            "seed": seed, "member": member, "dt_ms": dt_ms, "t_steps": t_steps, "dtype": dtype,
+        }  # fmt: skip
+
+    def going_on(self, network=None, multiplier=None):
+        """The oracle of another network or multiplier, in the state that this one has come to."""
+        other = Oracle(network or self.network, multiplier=multiplier, **self.options)
+        for name in ("v", "ou", "j", "refractory", "step_index"):
+            setattr(other, name, getattr(self, name))
+        return other
 
     def of_neurons(self, formula, *names):
         """Coefficient of each neuron: rounded once where it has no values of its own."""
