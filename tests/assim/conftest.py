@@ -1,0 +1,26 @@
+"""A small brain, its network, and one cluster of two processes for all tests of this room."""
+
+import pytest
+
+from dtbdask.cluster import connect
+from dtbdask.graph.network import build
+from dtbdask.graph.synthetic import synthetic_connectome
+
+VOXELS = 8
+
+
+@pytest.fixture(scope="session")
+def brain():
+    return synthetic_connectome(VOXELS, frames=24, seed=1)
+
+
+@pytest.fixture(scope="session")
+def network(brain, tmp_path_factory):
+    path = tmp_path_factory.mktemp("network") / "brain.zarr"
+    return build(brain, path, neurons=1600, degree=20, seed=7)
+
+
+@pytest.fixture(scope="session")
+def client():
+    with connect("local", workers=2) as client:
+        yield client

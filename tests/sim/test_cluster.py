@@ -1,0 +1,231 @@
+"""On real workers the same spikes; when one dies, an error in time, and the cluster goes on."""
+
+import os
+import signal
+import threading
+import time
+from functools import partial
+
+import dask
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+from networks import make_brain, make_network
+
+from dtbdask.errors import DTBDaskError, InputError
+from dtbdask.graph.network import build
+from dtbdask.sim.session import Session
+
+RECIPE = {"neurons": 2400, "degree": 30, "seed": 4}
+DRIVE = {"noise_rate": 0.002}
+SEED = 2**50 + 1
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Two worker processes of one thread each."""
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def workers(client):
+    """The client, once both workers are there."""
+    client.wait_for_workers(2, timeout=60)
+    return client
+
+
+@pytest.fixture(scope="module")
+def network():
+    return make_network(voxels=4, **RECIPE, **DRIVE)
+
+
+@pytest.fixture(scope="module")
+def meant(network):
+    with Session(network, seed=SEED, tr_s=0.1) as session:
+        return session.advance(600, spikes=True)
+
+
+def same(one, other):
+    for name in ("spike_count", "bold", "spike_step", "spike_neuron"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+def held(client):
+    """Gangs and connections on the workers."""
+
+    def count(dask_worker):
+        home = dask_worker.plugins["dtbdask"]
+        return len(home.gangs) + len(home.exchanges)
+
+    return sum(client.run(count).values())
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("kind", ["in memory", "stored", "procedural"])
+def test_spikes_and_bold_are_those_of_one_process(workers, network, meant, tmp_path, kind, blocks):
+    if kind != "in memory":
+        network = build(make_brain(4), tmp_path / "net", synapses=kind, parameters=DRIVE, **RECIPE)
+    with Session(network, workers, seed=SEED, blocks=blocks, tr_s=0.1) as session:
+        assert held(workers) == 2 * blocks
+        windows = [session.advance(n, spikes=True) for n in (1, 250, 349)]
+        assert session.step == 600
+    assert meant.spike_neuron.size > 10_000
+    for name in ("spike_count", "bold", "spike_step", "spike_neuron"):
+        found = np.concatenate([getattr(window, name) for window in windows])
+        np.testing.assert_array_equal(found, getattr(meant, name), err_msg=name)
+    assert held(workers) == 0, "a closed session left something on the workers"
+
+
+def test_recordings_are_the_same_files(workers, network, tmp_path):
+    record = ["rate", "bold", "spikes"]
+    for name, client in (("here", None), ("there", workers)):
+        with Session(network, client, seed=SEED, tr_s=0.05) as session:
+            session.run(0.3)
+            session.run(0.4, record=record, to=tmp_path / name)
+    files = sorted(p.relative_to(tmp_path / "here") for p in (tmp_path / "here").rglob("c/*"))
+    assert files
+    for path in files:
+        if (tmp_path / "here" / path).is_file():
+            assert (tmp_path / "here" / path).read_bytes() == (
+                tmp_path / "there" / path
+            ).read_bytes()
+
+
+def test_members_are_divided_among_the_workers_and_stay_who_they_are(workers, network):
+    factor = np.array([[1.0], [1.2], [0.8]]) * np.ones(8)
+    found = {}
+    for client in (None, workers):
+        with Session(network, client, seed=SEED, members=3, tr_s=0.1) as session:
+            first = session.advance(100, spikes=True)
+            session.set("g_ampa", factor, how="multiply")
+            session.put_balloon(session.balloon() * np.array([1.0, 1.1, 0.9])[:, None])
+            found[client is None] = (
+                first, session.advance(100, spikes=True), session.state("v"), session.balloon(),
+            )  # fmt: skip
+    for one, other in zip(found[True][:2], found[False][:2], strict=True):
+        same(one, other)
+    for one, other in zip(found[True][2:], found[False][2:], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_parameters_and_state_are_the_same_there(workers, network):
+    found = {}
+    for client in (None, workers):
+        with Session(network, client, seed=SEED) as session:
+            session.set("g_ampa", np.linspace(0.9, 1.1, 8), how="multiply")
+            session.set("noise_rate", 0.004)
+            session.advance(50)
+            states = [session.state(name) for name in ("v", "ou", "j_ampa", "refractory")]
+            session.set("g_gaba_a", np.full(8, 0.012))
+            last = session.advance(50, spikes=True)
+            found[client is None] = [
+                *states,
+                last.spike_count,
+                last.spike_neuron,
+                session.state("v"),
+            ]
+    for here, there in zip(found[True], found[False], strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+def test_more_blocks_than_workers_are_refused_with_both_numbers(workers, network, meant):
+    with pytest.raises(InputError, match="blocks is 3, but the cluster has 2 workers"):
+        Session(network, workers, blocks=3)
+    assert held(workers) == 0
+    with Session(network, workers, seed=SEED, tr_s=0.1) as session:
+        same(session.advance(600, spikes=True), meant)
+
+
+def test_a_session_refused_on_the_workers_leaves_nothing_there(workers, network):
+    with pytest.raises(InputError, match="threads is 100"):
+        Session(network, workers, threads=100)
+    assert held(workers) == 0
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda session: session.set_neuron("g_ampa", np.ones(3)),
+        lambda session: session.set("t_ref", 1e6),
+        lambda session: session.state("spin"),
+    ],
+    ids=["length", "counter", "name"],
+)
+def test_what_is_refused_there_does_not_end_the_session(workers, network, meant, refused):
+    with Session(network, workers, seed=SEED, tr_s=0.1) as session:
+        with pytest.raises(InputError):
+            refused(session)
+        same(session.advance(600, spikes=True), meant)
+
+
+def test_sessions_live_side_by_side(workers, network, meant):
+    ensemble = partial(Session, network, seed=SEED, members=2, tr_s=0.1)
+    with (
+        Session(network, workers, seed=SEED, tr_s=0.1) as one,
+        Session(network, workers, seed=SEED + 1, tr_s=0.1) as other,
+        ensemble(workers) as many,
+    ):
+        parts = [(one.advance(300, spikes=True), other.advance(300), many.advance(300))]
+        parts.append((one.advance(300, spikes=True), other.advance(300), many.advance(300)))
+    count = np.concatenate([part[0].spike_count for part in parts])
+    np.testing.assert_array_equal(count, meant.spike_count)
+    assert not np.array_equal(np.concatenate([part[1].spike_count for part in parts]), count)
+    members = np.concatenate([part[2].spike_count for part in parts])
+    np.testing.assert_array_equal(members[:, :1], meant.spike_count)
+
+
+# A worker dies
+
+
+def kill_one_of(client, after_s):
+    """Kill one of the worker processes as an operator's mistake or a lack of memory would."""
+    pid = client.run(os.getpid)[max(client.scheduler_info()["workers"])]
+    timer = threading.Timer(after_s, os.kill, (pid, signal.SIGKILL))
+    timer.start()
+    return timer
+
+
+def short():
+    return dask.config.set({"dtbdask.session.timeout": "5 s"})
+
+
+def test_a_worker_that_dies_in_a_run_is_an_error_in_time_and_the_cluster_goes_on(
+    workers, network, meant
+):
+    with Session(network, workers, seed=SEED) as session:  # the kernels are compiled
+        session.advance(1)
+    with short(), Session(network, workers, seed=SEED) as session:
+        session.advance(1)
+        timer, start = kill_one_of(workers, 0.5), time.monotonic()
+        with pytest.raises(DTBDaskError, match="lost") as error:
+            session.advance(1_000_000)
+        assert time.monotonic() - start < 20
+        assert "block" in str(error.value) or "session" in str(error.value)
+        timer.join()
+        for use in (
+            lambda: session.advance(1), lambda: session.set("g_ampa", 1.1, how="multiply"),
+            lambda: session.state("v"),
+        ):  # fmt: skip
+            with pytest.raises(DTBDaskError):
+                use()
+    workers.wait_for_workers(2, timeout=60)
+    with Session(network, workers, seed=SEED, tr_s=0.1) as session:
+        same(session.advance(600, spikes=True), meant)
+
+
+def test_a_member_that_is_lost_is_an_error_and_never_the_run_of_another(workers, network):
+    with Session(network, workers, seed=SEED, members=2) as session:
+        session.advance(1)
+        timer, start = kill_one_of(workers, 0.3), time.monotonic()
+        with pytest.raises(DTBDaskError, match="lost"):
+            session.advance(20_000)
+        assert time.monotonic() - start < 60
+        timer.join()
+        with pytest.raises(DTBDaskError):
+            session.state("v")
