@@ -6,6 +6,8 @@ and its message carries the field, the value found and what would be right.
 
 from __future__ import annotations
 
+import numbers
+
 
 class DTBDaskError(Exception):
     """Base of all errors raised on purpose by dtbdask."""
@@ -41,3 +43,25 @@ class ExchangeError(DTBDaskError, ConnectionError):
 
 class SessionError(DTBDaskError, RuntimeError):
     """A session was used in a way its state does not allow, or its gang was lost."""
+
+
+def whole_number(name: str, value: object, low: int, high: int = 2**63 - 1) -> int:
+    """The value as an int, or an `InputError` that says what it must be.
+
+    Parameters
+    ----------
+    name : str
+        Of the value, for the message.
+    value : object
+        A whole number of any kind.
+    low, high : int
+        Smallest and largest that is right.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise InputError(f"{name} is {value!r}; expected a whole number")
+    number = float(value)
+    if not number.is_integer():  # infinities and NaN too
+        raise InputError(f"{name} is {value!r}; expected a whole number")
+    if not low <= int(value) <= high:
+        raise InputError(f"{name} is {value}; expected {low:,} to {high:,}")
+    return int(value)

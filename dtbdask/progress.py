@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import dask
-
+from dtbdask import config
 from dtbdask.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ def track(title: str, total: float, unit: str = "") -> Iterator[Step]:
     step : callable
         `step(amount)` adds to the work done.
     """
-    style = dask.config.get("dtbdask.progress", "auto")
+    style = config.get("progress")
     if style == "auto":
         style = "bar" if sys.stderr.isatty() or _in_notebook() else "log"
     match style:

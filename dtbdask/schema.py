@@ -268,8 +268,32 @@ def update_root(group: zarr.Group, **changes: Any) -> None:
 
 
 def array(group: zarr.Group, name: str) -> Any:
-    """One array of an open store, by its path; a slice of it is a NumPy array."""
-    return group[name]
+    """One array of an open store, by its path; a slice of it is a NumPy array.
+
+    Raises
+    ------
+    StoreError
+        The store lacks it.
+    """
+    try:
+        return group[name]
+    except KeyError as error:
+        raise StoreError(f"{group.store_path}: damaged, array {name!r} is missing") from error
+
+
+def read(group: zarr.Group, name: str, start: int = 0, stop: int | None = None) -> Any:
+    """Values of an array of an open store, or of a range of its first dimension.
+
+    Raises
+    ------
+    StoreError
+        The array is missing, or a chunk does not match its checksum.
+    """
+    values = array(group, name)
+    try:
+        return values[start:stop]
+    except (ValueError, RuntimeError, OSError) as error:
+        raise StoreError(f"{group.store_path}: damaged, array {name!r}: {error}") from error
 
 
 def missing_chunks(group: zarr.Group) -> Iterable[tuple[str, int, int]]:

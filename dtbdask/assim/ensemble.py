@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dtbdask.assim.transform import gamma_factors
 from dtbdask.errors import InputError
 from dtbdask.graph.network import Network
-from dtbdask.graph.parameters import PARAMETERS
+from dtbdask.graph.parameters import known
 from dtbdask.sim.session import Session
 
 Floats = NDArray[np.float64]
@@ -67,8 +67,7 @@ class Ensemble:
         tr_s: float, seed: int, gamma_shape: float | None,
     ) -> None:  # fmt: skip
         for name in parameters:
-            if name not in PARAMETERS:
-                raise InputError(f"unknown parameter {name!r}; known are {', '.join(PARAMETERS)}")
+            known(name)
         if members < 2:
             raise InputError(f"members is {members}; an ensemble needs 2 at least")
         self.parameters = parameters

@@ -134,7 +134,16 @@ def _read_block(path: Path, index: int, n_blocks: int) -> _Block:
         )
     _within(path, "output_neuron_idx", target, prop.shape[0])
     _within(path, "input_block_idx", block + index, n_blocks)
-    _within(path, "input_channel_offset", offset, 3)
+    _within(path, "input_neuron_idx", source, 2**32)
+    wrong = np.flatnonzero((offset != 0) & (offset != 2))
+    if wrong.size:
+        raise InputFileError(
+            f"{path}: input_channel_offset[{wrong[0]}] is {offset[wrong[0]]}; expected 0 or 2"
+        )
+    ids = prop[:, POPULATION_COLUMN]
+    if not ((ids >= 0) & (ids == np.floor(ids))).all():
+        raise InputFileError(f"{path}: column {POPULATION_COLUMN} of property, the population, "
+                             "has values that are negative or not whole")  # fmt: skip
     if weight.dtype != np.uint8 and not (np.isfinite(weight).all() and (weight >= 0).all()):
         raise InputFileError(f"{path}: weight has values that are negative or not finite")
     return _Block(prop, target, block + index, source, offset == 2, weight)

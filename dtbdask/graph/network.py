@@ -18,8 +18,8 @@ import zarr
 from dask.callbacks import Callback
 from dask.utils import parse_bytes
 
-from dtbdask import progress, schema
-from dtbdask.errors import InputError, StoreError
+from dtbdask import config, progress, schema
+from dtbdask.errors import InputError, StoreError, whole_number
 from dtbdask.graph.connectome import validate_connectome
 from dtbdask.graph.parameters import PARAMETERS, Parameters
 from dtbdask.graph.population import LAYOUTS, Populations, populate
@@ -201,15 +201,18 @@ def build(
         raise InputError(f"synapses is {synapses!r}; use 'stored' or 'procedural'")
     chunk = _synapses_per_chunk(chunk)
     attributes = {
-        "seed": seed, "layout": layout, "degree": int(degree), "neurons": int(neurons),
+        "seed": recipe.seed, "layout": layout, "degree": int(degree), "neurons": int(neurons),
         "synapses": synapses, "chunk": chunk, "source": str(brain.attrs.get("source", "")),
         "source_sha256": str(brain.attrs.get("sha256", "")), "labels": _labels(brain),
         "recipe_sha256": _digest(recipe, values),
     }  # fmt: skip
-    group = _resume(path, attributes) if not overwrite else None
-    if group is None:
-        group = schema.create_store(path, "network", attributes, overwrite=overwrite)
+    begun = _begun(path, attributes)
+    if begun and not overwrite and begun.get("tables"):
+        group = zarr.open_group(Path(path), mode="r+")
+    else:  # a build that broke off among its tables has nothing to keep
+        group = schema.create_store(path, "network", attributes, overwrite=overwrite or bool(begun))
         _write_tables(group, brain, populations, values)
+        schema.update_root(group, tables=True)
     if synapses == "stored":
         _write_synapses(group, str(path), recipe, chunk, client)
     schema.commit(group)
@@ -235,7 +238,7 @@ def open_network(path: str | Path) -> Network:
     group = schema.open_store(path, "network")
     root = schema.root_of(group)
     names = ("voxel", "slot", "excitatory", "size", "degree", "indptr", "source", "probability")
-    table = {name: schema.array(group, f"population/{name}")[:] for name in names}
+    table = {name: schema.read(group, f"population/{name}") for name in names}
     n = table["size"].size
     matrix = sp.csr_array(
         (table["probability"], table["source"], table["indptr"]), shape=(n, n), dtype=np.float64
@@ -244,9 +247,11 @@ def open_network(path: str | Path) -> Network:
         table["voxel"].astype(np.int64), table["slot"].astype(np.int64), table["excitatory"],
         table["size"], table["degree"], matrix,
     )  # fmt: skip
-    values = {name: schema.array(group, f"population/parameter/{name}")[:] for name in PARAMETERS}
+    values = {name: schema.read(group, f"population/parameter/{name}") for name in PARAMETERS}
     recipe = Recipe.make(populations, root["seed"])
     stored = root["synapses"] == "stored"
+    for name in ("source", "weight") if stored else ():
+        schema.array(group, f"synapse/{name}")
     synapses = Stored(str(path), recipe) if stored else Procedural(recipe)
     parameters = Parameters(values)
     if _digest(recipe, parameters) != root["recipe_sha256"]:
@@ -260,12 +265,8 @@ def _labels(brain: xr.Dataset) -> list[str]:
 
 def _synapses_per_chunk(chunk: int | None) -> int:
     if chunk is None:
-        chunk = (
-            parse_bytes(dask.config.get("dtbdask.build.chunk-bytes", "16 MiB")) // BYTES_PER_SYNAPSE
-        )
-    if chunk < 1:
-        raise InputError(f"chunk is {chunk}; expected at least 1 synapse")
-    return int(chunk)
+        return max(1, int(parse_bytes(config.get("build.chunk-bytes"))) // BYTES_PER_SYNAPSE)
+    return whole_number("chunk", chunk, 1)
 
 
 def _digest(recipe: Recipe, parameters: Parameters) -> str:
@@ -276,16 +277,14 @@ def _digest(recipe: Recipe, parameters: Parameters) -> str:
     return digest.hexdigest()
 
 
-def _resume(path: str | Path, attributes: Mapping[str, Any]) -> zarr.Group | None:
-    """An uncommitted store at `path` of the very same network, to be gone on with."""
+def _begun(path: str | Path, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Root of an uncommitted store at `path` of the very same network."""
     try:
         root = schema.read_root(path)
     except StoreError:
         return None
     same = all(root.get(key) == value for key, value in attributes.items())
-    if root["kind"] == "network" and root["status"] == "writing" and same:
-        return zarr.open_group(Path(path), mode="r+")
-    return None
+    return root if root["kind"] == "network" and root.get("status") == "writing" and same else None
 
 
 def _write_tables(

@@ -98,15 +98,15 @@ class Parameters:
         """
         values = dict(values or {})
         for name in values:
-            if name not in PARAMETERS:
-                raise InputError(f"unknown parameter {name!r}; known are {', '.join(PARAMETERS)}")
+            known(name)
         full = {
             name: check(name, values.get(name, parameter.default), n_populations, "population")
             for name, parameter in PARAMETERS.items()
         }
-        parameters = cls(full)
-        parameters._check_reset()
-        return parameters
+        bad = np.flatnonzero(full["v_reset"] >= full["v_th"])
+        if bad.size:
+            raise InputError(_not_below(full, "population", int(bad[0])))
+        return cls(full)
 
     def with_neuron(self, values: Mapping[str, ArrayLike], n_neurons: int) -> Parameters:
         """The same with per-neuron values of some parameters.
@@ -116,30 +116,36 @@ class Parameters:
         values : mapping of str to (neuron,) float
         n_neurons : int
         """
+        for name in values:
+            known(name)
         neuron = {name: check(name, value, n_neurons, "neuron") for name, value in values.items()}
-        return Parameters(self.population, {**self.neuron, **neuron})
+        made = Parameters(self.population, {**self.neuron, **neuron})
+        both = [made.neuron.get(name) for name in ("v_reset", "v_th")]
+        if both[0] is not None and both[1] is not None:
+            bad = np.flatnonzero(both[0] >= both[1])
+            if bad.size:
+                raise InputError(_not_below(made.neuron, "neuron", int(bad[0])))
+        return made
 
     def on(self, name: str) -> bool:
         """Whether a parameter differs from zero somewhere."""
         return bool(np.any(self.neuron.get(name, self.population[name])))
 
-    def restrict(self, start: int, stop: int) -> Parameters:
-        """The same with the per-neuron values of a range of neurons only."""
-        neuron = {name: value[start:stop] for name, value in self.neuron.items()}
-        return Parameters(self.population, neuron)
-
     def __iter__(self) -> Iterator[str]:
         """Names, in the order of `PARAMETERS`."""
         return iter(PARAMETERS)
 
-    def _check_reset(self) -> None:
-        bad = np.flatnonzero(self.population["v_reset"] >= self.population["v_th"])
-        if bad.size:
-            p = int(bad[0])
-            reset, threshold = (self.population[name][p] for name in ("v_reset", "v_th"))
-            raise InputError(
-                f"v_reset of population {p} is {reset:g} mV, not below its v_th of {threshold:g} mV"
-            )
+
+def _not_below(values: Mapping[str, Floats], dimension: str, index: int) -> str:
+    reset, threshold = (values[name][index] for name in ("v_reset", "v_th"))
+    return f"v_reset of {dimension} {index} is {reset:g} mV, not below its v_th of {threshold:g} mV"
+
+
+def known(name: str) -> Parameter:
+    """The parameter of this name, or an error that lists those there are."""
+    if name not in PARAMETERS:
+        raise InputError(f"unknown parameter {name!r}; known are {', '.join(PARAMETERS)}")
+    return PARAMETERS[name]
 
 
 def check(name: str, value: ArrayLike, length: int, dimension: str) -> Floats:

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 import xarray as xr
 from numpy.typing import NDArray
 
-from dtbdask.errors import InputError
+from dtbdask.errors import InputError, whole_number
 
 logger = logging.getLogger(__name__)
 
@@ -156,8 +156,8 @@ def populate(brain: xr.Dataset, neurons: float, degree: int, layout: str) -> Pop
     if layout not in LAYOUTS:
         raise InputError(f"unknown layout {layout!r}; known are {', '.join(LAYOUTS)}")
     motif = LAYOUTS[layout]
-    neurons = _whole("neurons", neurons, 2**32 - 1)
-    degree = _whole("degree", degree, 2**16 - 1)
+    neurons = whole_number("neurons", neurons, 1, 2**32 - 1)
+    degree = whole_number("degree", degree, 1, 2**16 - 1)
     conn = sp.csr_array(normalise(brain["connection"].values))
     share = brain["grey_matter"].values / brain["grey_matter"].values.sum()
     n_voxels, n_slots = share.size, len(motif.slots)
@@ -179,14 +179,6 @@ def populate(brain: xr.Dataset, neurons: float, degree: int, layout: str) -> Pop
     labels = [f"{label} {slot}" for label in brain["label"].values for slot in motif.slots]
     check_feasible(populations, labels, neurons)
     return populations
-
-
-def _whole(name: str, value: float, most: int) -> int:
-    if not (isinstance(value, (int, float, np.number)) and float(value).is_integer()):
-        raise InputError(f"{name} is {value!r}; expected a whole number")
-    if not 1 <= value <= most:
-        raise InputError(f"{name} is {value:g}; expected 1 to {most:,}")
-    return int(value)
 
 
 def check_feasible(populations: Populations, labels: list[str], neurons: int) -> None:

@@ -87,10 +87,13 @@ class Stored:
     def in_edges(self, start: int, stop: int) -> InEdges:
         """In-edges of the neurons `start` to `stop`."""
         group = zarr.open_group(self.path, mode="r")
-        source, weight = (schema.array(group, f"synapse/{name}") for name in ("source", "weight"))
         indptr = self.recipe.synapse_of(np.arange(start, stop + 1))
         low, high = int(indptr[0]), int(indptr[-1])
-        return InEdges(indptr - low, source[low:high], weight[low:high])
+        return InEdges(
+            indptr - low,
+            schema.read(group, "synapse/source", low, high),
+            schema.read(group, "synapse/weight", low, high),
+        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtbdask import rng
-from dtbdask.errors import InputError
+from dtbdask.errors import whole_number
 from dtbdask.graph.population import Populations
 
 Ints = NDArray[np.int64]
@@ -74,8 +74,7 @@ class Recipe:
         """
         from dtbdask.kernels import cpu
 
-        if not 0 <= seed < 2**64:
-            raise InputError(f"seed is {seed}; expected 0 to 2^64 - 1")
+        seed = whole_number("seed", seed, 0, 2**64 - 1)
         matrix = populations.connection
         indptr = matrix.indptr.astype(np.int64)
         threshold, other = np.empty(matrix.nnz, np.uint32), np.empty(matrix.nnz, np.int32)

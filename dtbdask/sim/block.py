@@ -168,21 +168,22 @@ class Block:
         name : str
             Parameter.
         value : (member, population) or (1, population) float64
-            Of the members of this block.
+            Of the members of this block, or of all alike.
         how : {"assign", "multiply"}
             Replace the base, or set the multiplier relative to it.
         """
-        parameters, multiplier = self.parameters, {**self.multiplier, name: value}
-        if how == "assign":
-            kept = {k: v for k, v in parameters.neuron.items() if k != name}
-            ones = np.ones(value.shape[1])
-            parameters = Parameters({**parameters.population, name: ones}, kept)
-        self._use(parameters, multiplier)
+        if how == "multiply":
+            self._use(self.parameters, {**self.multiplier, name: value})
+            return
+        others = {k: v for k, v in self.parameters.neuron.items() if k != name}
+        base = Parameters({**self.parameters.population, name: value}, others)
+        self._use(base, _without(self.multiplier, name))
 
     def assign_neuron(self, name: str, value: Floats) -> None:
         """Set the per-neuron base of a parameter: (neuron,) float64 of the whole network."""
         n = self.spec.network.n_neurons
-        self._use(self.parameters.with_neuron({name: value}, n), self.multiplier)
+        base = self.parameters.with_neuron({name: value}, n)
+        self._use(base, _without(self.multiplier, name))
 
     def close(self) -> None:
         """Let the threads go."""
@@ -265,6 +266,11 @@ class Block:
             self.spec.first_member, self._key, self.step_index, t_steps, self._scale,
             self._next_fired, self._next_n_fired,
         )  # fmt: skip
+
+
+def _without(multiplier: Mapping[str, Floats], name: str) -> dict[str, Floats]:
+    """The multipliers but that of a parameter which was given a new base."""
+    return {k: v for k, v in multiplier.items() if k != name}
 
 
 def _runs(values: Ints) -> tuple[Ints, Ints]:

@@ -7,10 +7,10 @@ import secrets
 import uuid
 from typing import Any, Protocol
 
-import dask
 import numpy as np
 from dask.utils import parse_timedelta
 
+from dtbdask import config
 from dtbdask.errors import InputError, SessionError
 from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.gang import Gang
@@ -65,7 +65,9 @@ class Workers:
         from dtbdask.sim import worker
 
         self._client = client
-        self._run_id = uuid.uuid4().hex
+        run_id = uuid.uuid4().hex
+        self._gangs = [f"{run_id}-{place}" for place in range(len(specs))]
+        self._broken = ""
         self._workers = workers(client)[: len(specs)]
         if len(self._workers) < len(specs):
             raise InputError(
@@ -78,10 +80,10 @@ class Workers:
         ranks = range(len(specs)) if share else [0] * len(specs)
         bounds = np.array([spec.start for spec in specs] + [specs[-1].stop], np.int64)
         addresses = [
-            client.run(worker.listen, self._run_id, rank, size, token, timeout, workers=[where])[
-                where
-            ]
-            for where, rank, size in zip(self._workers, ranks, sizes, strict=True)
+            client.run(worker.listen, gang, rank, size, token, timeout, workers=[where])[where]
+            for gang, where, rank, size in zip(
+                self._gangs, self._workers, ranks, sizes, strict=True
+            )
         ]
         self._submit(
             worker.gather,
@@ -103,40 +105,37 @@ class Workers:
         A task may fall on another worker when its own is gone: it then finds no gang there and says
         so, instead of waiting for ever for a worker that does not come back.
         """
-        from distributed import wait
+        from distributed import as_completed, wait
 
+        if self._broken:
+            raise SessionError(f"the session was lost ({self._broken}); make a new one")
         futures = [
-            self._client.submit(function, self._run_id, *given, workers=[where], pure=False,
+            self._client.submit(function, gang, *given, workers=[where], pure=False,
                                 allow_other_workers=True, retries=0)
-            for where, given in zip(self._workers, arguments, strict=True)
+            for gang, where, given in zip(self._gangs, self._workers, arguments, strict=True)
         ]  # fmt: skip
         try:
-            wait(futures, return_when="ALL_COMPLETED") if len(futures) == 1 else self._watch(
-                futures
-            )
+            for future in as_completed(futures):
+                if future.status != "finished":
+                    future.result()
             return list(self._client.gather(futures))
-        except BaseException:
-            self._abort(futures)
+        except InputError:  # refused by all of them alike, before anything was changed
+            wait(futures)
             raise
-        finally:
-            del futures
+        except BaseException as error:
+            self._broken = f"{type(error).__name__}: {error}"
+            self._abort()
+            wait(futures)
+            raise
 
-    def _watch(self, futures: list[Any]) -> None:
-        from distributed import as_completed
-
-        for future in as_completed(futures):
-            if future.status != "finished":
-                future.result()
-
-    def _abort(self, futures: list[Any]) -> None:
-        """Wake the blocks that wait for the one that failed, and wait until all have stopped."""
-        from distributed import wait
-
+    def _abort(self) -> None:
+        """Wake the blocks that wait for the one that failed."""
         from dtbdask.sim import worker
 
-        alive = [where for where in self._workers if where in workers(self._client)]
-        self._client.run(worker.leave, self._run_id, workers=alive)
-        wait(futures)
+        alive = set(workers(self._client))
+        for gang, where in zip(self._gangs, self._workers, strict=True):
+            if where in alive:
+                self._client.run(worker.leave, gang, workers=[where])
 
     def close(self) -> None:
         """Disband the gangs; the cluster stays usable."""
@@ -144,8 +143,8 @@ class Workers:
 
         alive = set(workers(self._client))
         futures = [
-            self._client.submit(worker.disband, self._run_id, workers=[where], pure=False)
-            for where in self._workers
+            self._client.submit(worker.disband, gang, workers=[where], pure=False)
+            for gang, where in zip(self._gangs, self._workers, strict=True)
             if where in alive
         ]
         self._client.gather(futures)
@@ -157,7 +156,7 @@ def workers(client: Any) -> list[str]:
 
 
 def _timeout() -> float:
-    seconds = parse_timedelta(dask.config.get("dtbdask.session.timeout", "60 s"))
+    seconds = parse_timedelta(config.get("session.timeout"))
     if seconds is None or seconds <= 0:
         raise SessionError("dtbdask.session.timeout must be a positive time, such as '60 s'")
     return float(seconds)

@@ -41,8 +41,11 @@ class Exchange(Protocol):
     def wait(self, step: int) -> list[Ids]:
         """What each rank sent in this step; valid until the next `post`."""
 
+    def leave(self) -> None:
+        """Stop exchanging, from any thread: this end and the peers that wait get an error."""
+
     def close(self) -> None:
-        """Leave; a peer that still waits for this block is told so."""
+        """Leave and free what is held."""
 
 
 class Loopback:
@@ -84,8 +87,11 @@ class Loopback:
             )
         return ids
 
+    def leave(self) -> None:
+        """Nobody waits on a board."""
+
     def close(self) -> None:
-        """Nothing to leave."""
+        """Nothing is held."""
 
 
 LOADING = 10
@@ -94,6 +100,8 @@ HEADER = struct.Struct("<qI")
 """Step and number of ids that follow."""
 HELLO = struct.Struct("<32sI")
 """Session token and rank of the block that connects."""
+HELLO_TIMEOUT = 2.0
+"""Seconds that a new connection may take to say who it is."""
 
 
 @dataclass
@@ -129,6 +137,7 @@ class Tcp:
         self._listener = socket.create_server((host, 0), backlog=size)
         self.address: tuple[str, int] = (host, self._listener.getsockname()[1])
         self._step = -1
+        self._left = False
 
     def connect(self, addresses: list[tuple[str, int]]) -> None:
         """Connect to every lower rank and accept every higher one.
@@ -144,7 +153,10 @@ class Tcp:
                 sock = socket.create_connection(addresses[peer], timeout=self.timeout)
             except OSError as error:
                 raise self._lost("connect", peer, error) from error
-            sock.sendall(HELLO.pack(self._token, self.rank))
+            try:
+                sock.sendall(HELLO.pack(self._token, self.rank))
+            except OSError as error:
+                raise self._lost("connect", peer, error) from error
             self._join(peer, sock)
         while len(self._peers) < self.size - 1:
             self._accept(deadline)
@@ -157,15 +169,9 @@ class Tcp:
         except OSError as error:
             waiting = [p for p in range(self.rank + 1, self.size) if p not in self._peers]
             raise self._lost("connect", waiting[0], error) from error
-        sock.settimeout(self.timeout)
-        hello = bytearray()
-        while len(hello) < HELLO.size:
-            part = sock.recv(HELLO.size - len(hello))
-            if not part:
-                break
-            hello += part
-        if len(hello) == HELLO.size:
-            token, peer = HELLO.unpack(hello)
+        hello = _hello(sock)
+        if hello is not None:
+            token, peer = hello
             expected = self.rank < peer < self.size and peer not in self._peers
             if expected and hmac.compare_digest(token, self._token):
                 self._join(peer, sock)
@@ -181,6 +187,7 @@ class Tcp:
     def post(self, step: int, outgoing: list[Ids]) -> None:
         """Send a list to each peer; what the socket does not take at once goes out in `wait`."""
         self._step = step
+        self._stay()
         for rank, peer in self._peers.items():
             ids = outgoing[rank]
             peer.ids = None
@@ -190,6 +197,7 @@ class Tcp:
     def wait(self, step: int) -> list[Ids]:
         """Receive the list of each peer, sending on what is left to be sent."""
         deadline = time.monotonic() + self._patience()
+        self._stay()
         for rank, peer in self._peers.items():
             self._receive(rank, peer)
         while any(peer.ids is None or peer.outgoing for peer in self._peers.values()):
@@ -253,12 +261,40 @@ class Tcp:
             f"{phase}: block {self.rank} lost block {peer} at step {self._step}: {why}"
         )
 
+    def _stay(self) -> None:
+        if self._left:
+            raise ExchangeError(
+                f"swap: block {self.rank} has left the exchange at step {self._step}"
+            )
+
+    def leave(self) -> None:
+        """Shut every connection, from any thread: whoever waits on one gets an error at once."""
+        self._left = True
+        for sock in (self._listener, *(peer.socket for peer in list(self._peers.values()))):
+            with suppress(OSError):  # it is gone already
+                sock.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Shut every connection: a peer that waits gets an error at once."""
+        """Leave and free the sockets."""
+        self.leave()
         self._listener.close()
         for peer in self._peers.values():
-            with suppress(OSError):  # it is gone already
-                peer.socket.shutdown(socket.SHUT_RDWR)
             peer.socket.close()
         self._peers.clear()
         self._selector.close()
+
+
+def _hello(sock: socket.socket) -> tuple[bytes, int] | None:
+    """Token and rank that a new connection tells, or None if it tells nothing in time."""
+    told = bytearray()
+    sock.settimeout(HELLO_TIMEOUT)
+    try:
+        while len(told) < HELLO.size:
+            part = sock.recv(HELLO.size - len(told))
+            if not part:
+                return None
+            told += part
+    except OSError:
+        return None
+    token, rank = HELLO.unpack(told)
+    return token, rank

@@ -57,6 +57,8 @@ class Gang:
 
     def __init__(self, specs: list[BlockSpec], exchanges: list[Exchange], bounds: Ints) -> None:
         self.blocks = [Block(spec) for spec in specs]
+        for block in self.blocks:
+            block.settle()  # has the kernels compiled before any peer waits
         self.exchanges = exchanges
         self.bounds = bounds
         self.haemodynamics: Haemodynamics | None = None
@@ -194,5 +196,6 @@ def _select(block: Block, position: Ints) -> NDArray[np.uint32]:
 def _field(block: Block, name: str) -> NDArray[Any]:
     """A field of the state by name: v, ou, refractory, or j_ampa and so on."""
     if name.startswith("j_"):
-        return block.state.j[RECEPTORS.index(name.removeprefix("j_"))]
+        trace = block.state.j[RECEPTORS.index(name.removeprefix("j_"))]
+        return trace if trace.size else np.zeros_like(block.state.v)
     return getattr(block.state, name)  # type: ignore[no-any-return]

@@ -96,7 +96,7 @@ def coefficients(
     Parameters
     ----------
     parameters : Parameters
-        Bases, of the whole network.
+        Bases, of the whole network; a population's may also be (member, population).
     multiplier : mapping of str to (member, population) float64
         Multipliers that are not one.
     population : (neuron,) int64
@@ -120,7 +120,7 @@ def coefficients(
         A refractory period beyond the counter, or a multiplier on a per-neuron time constant.
     """
     block = slice(start, start + population.size)
-    value = np.ones((members, parameters.population["c"].size, N_COEFFICIENTS))
+    value = np.ones((members, parameters.population["c"].shape[-1], N_COEFFICIENTS))
     slots = [-1] * N_COEFFICIENTS
     factors: list[Floats] = []
     for coefficient, (formula, names) in FORMULAS.items():
@@ -132,8 +132,11 @@ def coefficients(
         slots[coefficient] = len(factors)
         if formula is _linear:
             value[:, :, coefficient] = multiplier.get(names[0], 1.0)
-        elif any(name in multiplier for name in names):
-            raise InputError(f"{given[0]} is set per neuron and cannot be multiplied")
+        elif varied := [n for n in names if n in multiplier or parameters.population[n].ndim > 1]:
+            raise InputError(
+                f"{varied[0]} cannot be multiplied or differ between members while "
+                f"{given[0]} has a value for each neuron"
+            )
         bases = (
             parameters.neuron[n][block]
             if n in parameters.neuron
@@ -142,6 +145,7 @@ def coefficients(
         )
         factors.append(formula(h, *bases))
     _check_pause(value, slots, factors)
+    _check_reset(value, slots)
     factor = np.array(factors, dtype).reshape(len(factors), population.size)
     return Coefficients(value.astype(dtype), factor, _features(parameters, tuple(slots)))
 
@@ -160,6 +164,17 @@ def _features(parameters: Parameters, slots: tuple[int, ...]) -> Features:
         noise=parameters.on("noise_rate"),
         slots=slots,
     )
+
+
+def _check_reset(value: Floats, slots: list[int]) -> None:
+    if slots[Coefficient.V_RESET] >= 0 or slots[Coefficient.V_TH] >= 0:
+        return  # compared neuron by neuron when they were given
+    reset, threshold = value[..., Coefficient.V_RESET], value[..., Coefficient.V_TH]
+    if (reset >= threshold).any():
+        raise InputError(
+            f"v_reset is {reset[reset >= threshold][0]:g} mV, not below the v_th of "
+            f"{threshold[reset >= threshold][0]:g} mV"
+        )
 
 
 def _check_pause(value: Floats, slots: list[int], factors: list[Floats]) -> None:

@@ -150,7 +150,7 @@ class Recording:
 
         group = schema.open_store(self.path, "recording")
         root = schema.root_of(group)
-        size = schema.array(group, "population/size")[:]
+        size = schema.read(group, "population/size")
         data = xr.Dataset(
             {
                 name: (
@@ -163,8 +163,8 @@ class Recording:
             },
             coords={
                 "population_label": ("population", root["population_labels"]),
-                "population_voxel": ("population", schema.array(group, "population/voxel")[:]),
-                "excitatory": ("population", schema.array(group, "population/excitatory")[:]),
+                "population_voxel": ("population", schema.read(group, "population/voxel")),
+                "excitatory": ("population", schema.read(group, "population/excitatory")),
                 "size": ("population", size),
                 "first_neuron": ("population", np.cumsum(size) - size),
                 "voxel_label": ("voxel", root["labels"]),
@@ -204,6 +204,8 @@ def open_recording(path: str | Path) -> Recording:
 
 def check_record(record: tuple[str, ...]) -> tuple[str, ...]:
     """The quantities to record, or an error that lists those known."""
+    if len(set(record)) < len(record):
+        raise InputError(f"record is {record}; name each quantity once")
     for quantity in record:
         if quantity not in QUANTITIES:
             raise InputError(f"record: {quantity!r} is unknown; known are {', '.join(QUANTITIES)}")

@@ -8,15 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import dask
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dtbdask import progress
-from dtbdask.errors import InputError, SessionError
+from dtbdask import config, progress
+from dtbdask.errors import InputError, SessionError, whole_number
 from dtbdask.graph.network import Network
-from dtbdask.graph.parameters import PARAMETERS, check
+from dtbdask.graph.parameters import check, known
 from dtbdask.graph.partition import cut
+from dtbdask.kernels import RECEPTORS
 from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.crew import Crew, Here, Workers, workers
@@ -66,7 +66,14 @@ class Session:
         blocks: int | None = None, threads: int = 1, dt_ms: float = 1.0, t_steps: int = 1,
         dtype: str = "float32", tr_s: float = 0.8,
     ) -> None:  # fmt: skip
-        _check(seed, members, dt_ms, t_steps, dtype)
+        seed = whole_number("seed", seed, 0, 2**64 - 1)
+        members = whole_number("members", members, 1, 2**16 - 1)
+        t_steps = whole_number("t_steps", t_steps, 1, 1000)
+        threads = whole_number("threads", threads, 1)
+        if not 0 < dt_ms <= 10:
+            raise InputError(f"dt_ms is {dt_ms}; expected more than 0 and at most 10 ms")
+        if dtype not in ("float32", "float64"):
+            raise InputError(f"dtype is {dtype!r}; use 'float32' or 'float64'")
         self.network, self.members, self.seed = network, members, seed
         self.dt_ms, self.tr_s = dt_ms, tr_s
         self.frame_steps = _n_steps("tr_s", tr_s, dt_ms)
@@ -80,7 +87,9 @@ class Session:
         }
         share = members == 1
         if share:
-            n_blocks = blocks or (1 if client is None else len(workers(client)))
+            n_blocks = blocks
+            if n_blocks is None:
+                n_blocks = 1 if client is None else len(workers(client))
             bounds = cut(network, n_blocks)
             specs = [
                 BlockSpec(network, int(low), int(high), **common) for low, high in pairwise(bounds)
@@ -122,6 +131,7 @@ class Session:
         -------
         Recording or None
         """
+        self._open_crew()
         n_steps = _n_steps("seconds", seconds, self.dt_ms)
         wanted = check_record(tuple(record))
         if bool(wanted) != (to is not None):
@@ -129,7 +139,9 @@ class Session:
         recorder = None
         if to is not None:
             recorder = Recorder(to, self.network, wanted, self._about(n_steps), overwrite=overwrite)
-        window_steps = int(dask.config.get("dtbdask.session.window-steps", 500))
+        window_steps = whole_number(
+            "dtbdask.session.window-steps", config.get("session.window-steps"), 1
+        )
         with progress.track("Simulating", n_steps, "steps") as done:
             for start in range(0, n_steps, window_steps):
                 steps = min(window_steps, n_steps - start)
@@ -156,6 +168,7 @@ class Session:
         Window
             Of the whole network and all members.
         """
+        n_steps = whole_number("n_steps", n_steps, 1)
         windows = self._ask("advance", n_steps, self.frame_steps, spikes)
         first, self.step = self.step, self.step + n_steps
         if len(windows) == 1:
@@ -183,25 +196,25 @@ class Session:
         how : {"assign", "multiply"}
             Replace the value, or set its multiplier relative to the stored base.
         """
-        if parameter not in PARAMETERS:
-            raise InputError(f"unknown parameter {parameter!r}; known are {', '.join(PARAMETERS)}")
+        spec = known(parameter)
         if how not in ("assign", "multiply"):
             raise InputError(f"how is {how!r}; use 'assign' or 'multiply'")
-        values = np.atleast_2d(np.asarray(value, dtype=np.float64))
         shape = (self.members, self.network.populations.size.size)
         try:
+            values = np.atleast_2d(np.asarray(value, dtype=np.float64))
             spread = np.array(np.broadcast_to(values, (values.shape[0], shape[1])))
             np.broadcast_to(spread, shape)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise InputError(
-                f"{parameter}: shape {np.shape(value)} does not spread to (member, population), "
+                f"{parameter}: {value!r} does not spread to numbers for (member, population), "
                 f"here {shape}"
             ) from error
-        for row in spread:
-            if how == "assign":
+        if how == "assign":
+            for row in spread:
                 check(parameter, row, shape[1], "population")
-            elif not np.isfinite(row).all():
-                raise InputError(f"{parameter}: multipliers must be finite")
+        elif not (np.isfinite(spread) & ((spread > 0) | ((spread == 0) & (spec.low <= 0)))).all():
+            least = "0" if spec.low <= 0 else "above 0"
+            raise InputError(f"{parameter}: multipliers must be finite and {least} or more")
         self._ask("assign", parameter, spread, how)
 
     def set_neuron(self, parameter: str, value: ArrayLike) -> None:
@@ -213,8 +226,7 @@ class Session:
         value : (neuron,) float
             Of the whole network.
         """
-        if parameter not in PARAMETERS:
-            raise InputError(f"unknown parameter {parameter!r}; known are {', '.join(PARAMETERS)}")
+        known(parameter)
         values = check(parameter, value, self.network.n_neurons, "neuron")
         self._ask("assign_neuron", parameter, values)
 
@@ -230,6 +242,9 @@ class Session:
         (member, neuron)
             In the dtype of the state; mV for v.
         """
+        fields = ("v", "ou", "refractory", *(f"j_{receptor}" for receptor in RECEPTORS))
+        if name not in fields:
+            raise InputError(f"state {name!r} is unknown; known are {', '.join(fields)}")
         parts = [part for parts in self._ask("state", name) for part in parts]
         axis = 1 if self.members == 1 else 0
         return np.concatenate([values for _, values in parts], axis=axis)
@@ -240,6 +255,9 @@ class Session:
 
     def put_balloon(self, state: Floats) -> None:
         """Replace the haemodynamic state of an ensemble: (4, member, voxel) float64."""
+        shape = (4, self.members, len(self.network.labels))
+        if state.shape != shape or not np.isfinite(state).all():
+            raise InputError(f"state has shape {state.shape}; expected finite values of {shape}")
         self._ask("put_balloon", state)
 
     def close(self) -> None:
@@ -262,28 +280,18 @@ class Session:
         self.close()
 
     def _ask(self, method: str, *arguments: Any) -> list[Any]:
+        return self._open_crew().call(method, *arguments)
+
+    def _open_crew(self) -> Crew:
         if self._crew is None:
             raise SessionError("the session is closed; make a new one")
-        return self._crew.call(method, *arguments)
+        return self._crew
 
     def _about(self, n_steps: int) -> dict[str, Any]:
         return {
             "seed": self.seed, "dt_ms": self.dt_ms, "tr_s": self.tr_s, "first_step": self.step,
             "n_steps": n_steps, "frame_steps": self.frame_steps,
         }  # fmt: skip
-
-
-def _check(seed: int, members: int, dt_ms: float, t_steps: int, dtype: str) -> None:
-    if not 0 <= seed < 2**64:
-        raise InputError(f"seed is {seed}; expected 0 to 2^64 - 1")
-    if not 1 <= members < 2**16:
-        raise InputError(f"members is {members}; expected 1 to 65,535")
-    if not 0 < dt_ms <= 10:
-        raise InputError(f"dt_ms is {dt_ms:g}; expected more than 0 and at most 10 ms")
-    if not 1 <= t_steps <= 1000:
-        raise InputError(f"t_steps is {t_steps}; expected 1 to 1000")
-    if dtype not in ("float32", "float64"):
-        raise InputError(f"dtype is {dtype!r}; use 'float32' or 'float64'")
 
 
 def _n_steps(name: str, seconds: float, dt_ms: float) -> int:

@@ -1,8 +1,9 @@
 """The worker half of a session: live gangs at home on Dask workers.
 
-A gang lives between tasks in a worker plugin, under the run id of its session. Tasks find it by
-that id: one that was moved to another worker, or repeated for a session that is over, finds nothing
-and says so instead of waiting for peers that do not know it.
+A gang lives between tasks in a worker plugin, under an id made of its session's run id and its
+place in the session. Tasks find it by that id: one that was moved to another worker, or repeated
+for a session that is over, finds nothing and says so instead of waiting for peers that do not know
+it, or of advancing a gang that is not its own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dtbdask.sim.gang import Gang
 
 
 class Home(WorkerPlugin):
-    """Live gangs and connections of one worker, by run id."""
+    """Live gangs and connections of one worker, by gang id."""
 
     name = "dtbdask"
     idempotent = True
@@ -35,56 +36,54 @@ class Home(WorkerPlugin):
 
     def teardown(self, worker: Worker) -> None:
         """Close everything with the worker."""
-        for run_id in list(self.exchanges):
-            self.leave(run_id)
+        for gang_id in list(self.exchanges):
+            self.exchanges[gang_id].leave()
 
-    def leave(self, run_id: str) -> None:
-        """Shut the connections of a session; its task, if it waits, ends with an error."""
-        exchange = self.exchanges.pop(run_id, None)
-        if exchange is not None:
-            exchange.close()
+    def close(self, gang_id: str) -> None:
+        """Close a gang and its exchange, as far as they are here."""
+        for held in (self.gangs, self.exchanges):
+            if gang_id in held:
+                held.pop(gang_id).close()
 
 
 def listen(
-    run_id: str, rank: int, size: int, token: bytes, timeout: float, dask_worker: Worker
+    gang_id: str, rank: int, size: int, token: bytes, timeout: float, dask_worker: Worker
 ) -> tuple[str, int]:
     """Open this worker's end of the exchange; runs on the worker's event loop."""
     home = _home(dask_worker)
-    home.exchanges[run_id] = Tcp(rank, size, token, dask_worker.ip, timeout)
-    return home.exchanges[run_id].address
+    home.exchanges[gang_id] = Tcp(rank, size, token, dask_worker.ip, timeout)
+    return home.exchanges[gang_id].address
 
 
-def leave(run_id: str, dask_worker: Worker) -> None:
-    """Shut a session's connections; runs on the worker's event loop."""
-    _home(dask_worker).leave(run_id)
+def leave(gang_id: str, dask_worker: Worker) -> None:
+    """Wake this worker's gang, if it waits; runs on the worker's event loop."""
+    exchange = _home(dask_worker).exchanges.get(gang_id)
+    if exchange is not None:
+        exchange.leave()
 
 
 def gather(
-    run_id: str, spec: BlockSpec, addresses: list[tuple[str, int]], bounds: NDArray[np.int64]
+    gang_id: str, spec: BlockSpec, addresses: list[tuple[str, int]], bounds: NDArray[np.int64]
 ) -> None:
     """Make the block of this worker live and meet the others."""
     home = _home(get_worker())
-    exchange = _mine(home.exchanges, run_id)
+    exchange = _mine(home.exchanges, gang_id)
     gang = Gang([spec], [exchange], bounds)
     if bounds.size > 2:
         exchange.connect(addresses)
     gang.introduce()
-    home.gangs[run_id] = gang
+    home.gangs[gang_id] = gang
 
 
-def call(run_id: str, method: str, *arguments: Any) -> Any:
+def call(gang_id: str, method: str, *arguments: Any) -> Any:
     """Call a method of this worker's gang."""
     home = _home(get_worker())
-    return getattr(_mine(home.gangs, run_id), method)(*arguments)
+    return getattr(_mine(home.gangs, gang_id), method)(*arguments)
 
 
-def disband(run_id: str) -> None:
+def disband(gang_id: str) -> None:
     """Close this worker's gang."""
-    home = _home(get_worker())
-    gang = home.gangs.pop(run_id, None)
-    if gang is not None:
-        gang.close()
-    home.leave(run_id)
+    _home(get_worker()).close(gang_id)
 
 
 def _home(worker: Worker) -> Home:
@@ -93,11 +92,11 @@ def _home(worker: Worker) -> Home:
     return home
 
 
-def _mine(held: dict[str, Any], run_id: str) -> Any:
+def _mine(held: dict[str, Any], gang_id: str) -> Any:
     try:
-        return held[run_id]
+        return held[gang_id]
     except KeyError:
         where = get_worker().address
         raise SessionError(
-            f"worker {where} holds no block of session {run_id}: it was lost"
+            f"worker {where} has no gang {gang_id}: the worker that had it was lost"
         ) from None
