@@ -59,9 +59,9 @@ def whole_number(name: str, value: object, low: int, high: int = 2**63 - 1) -> i
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InputError(f"{name} is {value!r}; expected a whole number")
-    number = float(value)
-    if not number.is_integer():  # infinities and NaN too
+    if not float(value).is_integer():  # infinities and NaN too
         raise InputError(f"{name} is {value!r}; expected a whole number")
-    if not low <= int(value) <= high:
+    number = int(value) if isinstance(value, numbers.Integral) else int(float(value))
+    if not low <= number <= high:
         raise InputError(f"{name} is {value}; expected {low:,} to {high:,}")
-    return int(value)
+    return number

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from dtbdask.errors import InputFileError
+from dtbdask.errors import InputError, InputFileError
 from dtbdask.graph.network import Network
 from dtbdask.graph.npz import read_arrays
 from dtbdask.graph.parameters import Parameters
@@ -87,16 +87,26 @@ def read_dtb(folder: str | Path) -> Network:
             f"{source[wrong[0]]} is in a population of the other kind"
         )
     edges, scale = _edges(blocks, target, source, properties.shape[0])
-    values = {name: properties[:, column] for name, column in COLUMNS.items()}
-    constant = {name: value[0] for name, value in values.items() if np.all(value == value[0])}
-    parameters = Parameters.make(
-        populations.size.size, {**constant, "ou_mean": 0.0, "ou_sigma": 0.0}
-    ).with_neuron(
-        {name: value for name, value in values.items() if name not in constant}, properties.shape[0]
-    )
+    try:
+        parameters = _parameters(properties, populations.size.size)
+    except InputError as error:
+        raise InputFileError(f"{folder}: property: {error}") from error
     labels = tuple(f"population {v}" for v in range(int(populations.voxel.max()) + 1))
     about = {"source": f"DTB blocks {folder.name}", "seed": None}
     return Network(populations, parameters, Held(edges, scale), labels, about)
+
+
+def _parameters(properties: NDArray[np.float64], n_populations: int) -> Parameters:
+    """Columns that are the same everywhere for the populations, the others for each neuron."""
+    values = {name: properties[:, column] for name, column in COLUMNS.items()}
+    constant = {name: value[0] for name, value in values.items() if np.all(value == value[0])}
+    own = {name: value for name, value in values.items() if name not in constant}
+    quiet = {"ou_mean": 0.0, "ou_sigma": 0.0}
+    if "v_reset" in own or "v_th" in own:  # compared neuron by neuron, not with defaults
+        own |= {name: values[name] for name in ("v_reset", "v_th")}
+        constant = {k: v for k, v in constant.items() if k not in own}
+    parameters = Parameters.make(n_populations, {**constant, **quiet})
+    return parameters.with_neuron(own, properties.shape[0])
 
 
 def _block_paths(folder: Path) -> list[Path]:

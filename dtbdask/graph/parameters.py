@@ -120,11 +120,12 @@ class Parameters:
             known(name)
         neuron = {name: check(name, value, n_neurons, "neuron") for name, value in values.items()}
         made = Parameters(self.population, {**self.neuron, **neuron})
-        both = [made.neuron.get(name) for name in ("v_reset", "v_th")]
-        if both[0] is not None and both[1] is not None:
-            bad = np.flatnonzero(both[0] >= both[1])
-            if bad.size:
-                raise InputError(_not_below(made.neuron, "neuron", int(bad[0])))
+        reset = made.neuron.get("v_reset", np.full(n_neurons, made.population["v_reset"].min()))
+        threshold = made.neuron.get("v_th", np.full(n_neurons, made.population["v_th"].max()))
+        bad = np.flatnonzero(reset >= threshold)
+        if bad.size:
+            both = {"v_reset": reset, "v_th": threshold}
+            raise InputError(_not_below(both, "neuron", int(bad[0])))
         return made
 
     def on(self, name: str) -> bool:

@@ -85,13 +85,14 @@ class Workers:
                 self._gangs, self._workers, ranks, sizes, strict=True
             )
         ]
-        self._submit(
-            worker.gather,
-            [
-                (spec, addresses, bounds if share else np.array([spec.start, spec.stop], np.int64))
-                for spec in specs
-            ],
-        )
+        whole = np.array([0, specs[-1].stop], np.int64)
+        try:
+            self._submit(
+                worker.gather, [(spec, addresses, bounds if share else whole) for spec in specs]
+            )
+        except BaseException:
+            self.close()
+            raise
 
     def call(self, method: str, *arguments: Any) -> list[Any]:
         """Call a method of the gang of every worker."""

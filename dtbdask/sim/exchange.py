@@ -264,7 +264,7 @@ class Tcp:
     def _stay(self) -> None:
         if self._left:
             raise ExchangeError(
-                f"swap: block {self.rank} has left the exchange at step {self._step}"
+                f"swap: block {self.rank} left and lost its peers at step {self._step}"
             )
 
     def leave(self) -> None:

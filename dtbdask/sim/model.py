@@ -134,8 +134,8 @@ def coefficients(
             value[:, :, coefficient] = multiplier.get(names[0], 1.0)
         elif varied := [n for n in names if n in multiplier or parameters.population[n].ndim > 1]:
             raise InputError(
-                f"{varied[0]} cannot be multiplied or differ between members while "
-                f"{given[0]} has a value for each neuron"
+                f"{given[0]} is set per neuron and cannot be multiplied: neither can {varied[0]}, "
+                "nor may it differ between members"
             )
         bases = (
             parameters.neuron[n][block]

@@ -75,7 +75,7 @@ class Session:
         if dtype not in ("float32", "float64"):
             raise InputError(f"dtype is {dtype!r}; use 'float32' or 'float64'")
         self.network, self.members, self.seed = network, members, seed
-        self.dt_ms, self.tr_s = dt_ms, tr_s
+        self.dt_ms, self.tr_s = float(dt_ms), float(tr_s)
         self.frame_steps = _n_steps("tr_s", tr_s, dt_ms)
         self.step = 0
         common: dict[str, Any] = {
@@ -206,8 +206,8 @@ class Session:
             np.broadcast_to(spread, shape)
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"{parameter}: {value!r} does not spread to numbers for (member, population), "
-                f"here {shape}"
+                f"{parameter}: shape {np.shape(value)} does not spread to numbers for "
+                f"(member, population), here {shape}"
             ) from error
         if how == "assign":
             for row in spread:
@@ -296,7 +296,7 @@ class Session:
 
 def _n_steps(name: str, seconds: float, dt_ms: float) -> int:
     steps = seconds * 1000 / dt_ms
-    if not (steps >= 1 and abs(steps - round(steps)) < 1e-6):
+    if not (1 <= steps < 2**53 and abs(steps - round(steps)) < 1e-6):
         raise InputError(
             f"{name} is {seconds:g}; expected a positive multiple of dt = {dt_ms:g} ms"
         )

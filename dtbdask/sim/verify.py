@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dtbdask.errors import InputFileError
 from dtbdask.graph.dtb_blocks import read_dtb
@@ -56,15 +57,8 @@ def compare(folder: str | Path, *, dtype: str = "float64", blocks: int = 1) -> C
     """
     network = read_dtb(folder)
     path = Path(folder) / "ref.npz"
-    reference = read_arrays(path)
-    missing = [name for name in ("spikes", "V_first", "n") if name not in reference]
-    if missing:
-        raise InputFileError(f"{path}: lacks {', '.join(missing)}")
-    n = int(reference["n"])
-    if n != network.n_neurons:
-        raise InputFileError(f"{path}: has {n:,} neurons, the blocks {network.n_neurons:,}")
-    spikes = np.unpackbits(reference["spikes"], axis=1)[:, :n].astype(bool)
-    v = reference["V_first"]
+    spikes, v = _reference(path, network.n_neurons)
+    n = network.n_neurons
     first, largest, total = None, 0.0, 0
     with Session(network, dtype=dtype, blocks=blocks) as session:
         for step, expected in enumerate(spikes):
@@ -77,3 +71,23 @@ def compare(folder: str | Path, *, dtype: str = "float64", blocks: int = 1) -> C
             if step < len(v):
                 largest = max(largest, float(np.abs(session.state("v")[0] - v[step]).max()))
     return Comparison(first, largest, abs(total / max(int(spikes.sum()), 1) - 1))
+
+
+def _reference(path: Path, n: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Spikes (step, neuron) and first membrane potentials (step, neuron) of a reference file."""
+    arrays = read_arrays(path)
+    missing = [name for name in ("spikes", "V_first", "n") if name not in arrays]
+    if missing:
+        raise InputFileError(f"{path}: lacks {', '.join(missing)}")
+    packed, v, told = arrays["spikes"], arrays["V_first"], arrays["n"]
+    if told.size != 1 or int(told.ravel()[0]) != n:
+        raise InputFileError(f"{path}: n is {told.tolist()}, the blocks have {n:,} neurons")
+    if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != -(-n // 8):
+        raise InputFileError(
+            f"{path}: spikes is {packed.dtype} {packed.shape}; expected uint8 (step, {-(-n // 8)})"
+        )
+    if not len(packed):
+        raise InputFileError(f"{path}: spikes has no steps")
+    if v.ndim != 2 or v.shape[1] != n or not np.isfinite(v).all():
+        raise InputFileError(f"{path}: V_first is {v.shape}; expected finite (step, {n})")
+    return np.unpackbits(packed, axis=1)[:, :n].astype(bool), v.astype(np.float64)

@@ -209,7 +209,7 @@ def test_an_ensemble_has_two_members_at_least(network, members):
 
 
 def test_an_unknown_parameter_is_refused_with_the_known_ones(network):
-    with pytest.raises(InputError, match="'g_glycine'.*g_ampa.*g_gaba_b"):
+    with pytest.raises(InputError, match=r"'g_glycine'.*g_ampa.*g_gaba_b"):
         make(network, parameters=("g_ampa", "g_glycine"))
 
 
