@@ -102,10 +102,8 @@ def _parameters(properties: NDArray[np.float64], n_populations: int) -> Paramete
     constant = {name: value[0] for name, value in values.items() if np.all(value == value[0])}
     own = {name: value for name, value in values.items() if name not in constant}
     quiet = {"ou_mean": 0.0, "ou_sigma": 0.0}
-    if "v_reset" in own or "v_th" in own:  # compared neuron by neuron, not with defaults
-        own |= {name: values[name] for name in ("v_reset", "v_th")}
-        constant = {k: v for k, v in constant.items() if k not in own}
-    parameters = Parameters.make(n_populations, {**constant, **quiet})
+    widest = {"v_reset": np.nanmin(values["v_reset"]), "v_th": np.nanmax(values["v_th"])}
+    parameters = Parameters.make(n_populations, {**widest, **constant, **quiet})
     return parameters.with_neuron(own, properties.shape[0])
 
 

@@ -100,6 +100,8 @@ HEADER = struct.Struct("<qI")
 """Step and number of ids that follow."""
 HELLO = struct.Struct("<32sI")
 """Session token and rank of the block that connects."""
+SLICE = 0.2
+"""Seconds after which a wait looks whether this end was closed by another thread."""
 HELLO_TIMEOUT = 2.0
 """Seconds that a new connection may take to say who it is."""
 
@@ -205,17 +207,26 @@ class Tcp:
             if left <= 0:
                 late = next(r for r, p in self._peers.items() if p.ids is None or p.outgoing)
                 raise self._lost("swap", late, f"no answer within {self._patience():g} s")
-            for key, events in self._selector.select(left):
+            for key, events in self._ready(left):
                 rank, peer = key.data, self._peers[key.data]
                 if events & selectors.EVENT_WRITE:
                     self._send(rank, peer)
                 if events & selectors.EVENT_READ:
                     self._receive(rank, peer)
+        self._stay()
         received = [NOTHING] * self.size
         for rank, peer in self._peers.items():
             assert peer.ids is not None
             received[rank] = peer.ids
         return received
+
+    def _ready(self, seconds: float) -> list[tuple[selectors.SelectorKey, int]]:
+        self._stay()
+        try:
+            return self._selector.select(min(seconds, SLICE))
+        except (OSError, ValueError, KeyError):  # closed by another thread
+            self._stay()
+            raise
 
     def _send(self, rank: int, peer: _Peer) -> None:
         pending = bool(peer.outgoing)
