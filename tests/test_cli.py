@@ -53,14 +53,15 @@ def figures(*words):
 
 
 def refused(code, told, *words):
-    """Fails with this status and one line, no traceback."""
+    """Fails with this status and one line, below it the problems of a connectome; no traceback."""
     result = call(*words)
     assert isinstance(result.exception, SystemExit), repr(result.exception)
     assert result.exit_code == code, result.output
     assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
+    line, *problems = result.stderr.splitlines()
     assert line.startswith("error: ")
-    assert told in line
+    assert all(problem.startswith("  - ") for problem in problems)
+    assert told in result.stderr
 
 
 def in_process(*words):
@@ -364,7 +365,7 @@ def bad(brain, tmp_path):
 CONNECTOMES = {
     "nowhere.npz": (65, "nowhere.npz"), "nowhere.mat": (65, "nowhere.mat"),
     "text.npz": (65, "text.npz"), "text.mat": (65, "text.mat"), "objects.npz": (65, "objects.npz"),
-    "other.npz": (65, "connection"), "brain.docx": (2, ".docx"), "negative.npz": (2, "connection"),
+    "other.npz": (2, "connection"), "brain.docx": (2, ".docx"), "negative.npz": (2, "connection"),
     "alone.npz": (2, "5"),
 }  # fmt: skip
 
@@ -410,7 +411,7 @@ def test_a_wrong_run_is_refused(made, tmp_path, code, told, changed):
 def test_a_wrong_run_is_refused_before_the_burn_in(made, monkeypatch, wrong):
     """The last of them is right, but there is a recording already."""
 
-    def never(*_):
+    def never(*_, **__):
         raise AssertionError("the burn-in was run first")
 
     monkeypatch.setattr(Session, "advance", never)
@@ -515,7 +516,7 @@ def test_wrong_words_are_wrong_usage(words, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(2, ["build", "brain.docx", "net.zarr"]), (65, ["verify-dtb", "nowhere"]),
+    [(2, ["build", "brain.docx", "net.zarr"]), (65, ["build", "nowhere.npz", "net.zarr"]),
      (70, ["inspect", "nowhere.zarr"]), (2, ["fly"])],
 )  # fmt: skip
 def test_the_program_ends_with_these_statuses(code, words):

@@ -90,7 +90,7 @@ def integrate(features: Features) -> Callable[..., None]:
     background, noise = features.background, features.noise
     add_kicks, substep, add_noise = _add_kicks(features), _substep(features), _add_noise(features)
 
-    @njit(nogil=True, cache=True)
+    @njit(nogil=True)  # a closure over other kernels has no lasting identity to be cached by
     def kernel(
         v, ou, j, refractory, kick, value, factor, run_stop, run_population, part, bounds,
         first_neuron, first_member, key, step, t_steps, scale, fired, n_fired,
