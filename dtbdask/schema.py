@@ -227,7 +227,7 @@ def create(group: zarr.Group, spec: Array, shape: tuple[int, ...], chunks: tuple
     return group.create_array(
         spec.name,
         shape=shape,
-        chunks=tuple(min(c, n) if n else c for c, n in zip(chunks, shape, strict=True)),
+        chunks=tuple(max(1, min(c, n) if n else c) for c, n in zip(chunks, shape, strict=True)),
         dtype=spec.dtype,
         dimension_names=spec.dims,
         attributes={"units": spec.unit, "long_name": spec.meaning},

@@ -60,7 +60,7 @@ def refused(code, told, *words):
     assert result.stdout == ""
     line, *problems = result.stderr.splitlines()
     assert line.startswith("error: ")
-    assert all(problem.startswith("  - ") for problem in problems)
+    assert all(problem.startswith("- ") for problem in problems)
     assert told in result.stderr
 
 
@@ -206,7 +206,8 @@ def posterior(made):
     y = 0.02 + 0.001 * np.random.default_rng(2).normal(size=(5, 8))
     seen = Observation(y, np.full(8, 1e-5), 0.02)
     network = open_network(folder / "net.zarr")
-    assimilate(network, seen, to=folder / "fit.zarr", members=3, warm_up_frames=0)
+    assimilate(network, seen, to=folder / "fit.zarr", members=3, warm_up_frames=0,
+               gamma_shape=None)  # fmt: skip
     return folder / "fit.zarr"
 
 
@@ -270,9 +271,8 @@ def test_the_doctor_speaks_json_and_its_status_is_his_verdict():
 
 
 @pytest.mark.skipif(not ORACLE.exists(), reason="shared/oracle/n2k is not here")
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_verify_dtb_measures_the_distance_from_dtb(dtype):
-    found = figures("verify-dtb", ORACLE, "--dtype", dtype, "--blocks", 2)
+def test_verify_dtb_measures_the_distance_from_dtb():
+    found = figures("verify-dtb", ORACLE, "--dtype", "float64", "--blocks", 2)
     assert set(found) == {"first_different_step", "max_abs_dv_mv", "rate_relative_error"}
     assert found["first_different_step"] is None
     assert found["max_abs_dv_mv"] <= 1e-3

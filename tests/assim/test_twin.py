@@ -43,7 +43,9 @@ def twins(larger):
 
 
 @pytest.mark.parametrize("method", ["dhmda", "etkf"])
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 def test_the_fit_finds_what_was_hidden(larger, twins, tmp_path, seed, method):
     """At least three times nearer than the prior that is never updated, and not by chance: it is
     the truth of its own data that is found.
