@@ -55,7 +55,8 @@ def connect(
             dask.config.set(CONFIGURATION),
             LocalCluster(
                 n_workers=workers, threads_per_worker=threads, processes=processes,
-                host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=40,
+                host="127.0.0.1",
+                protocol="tcp", dashboard_address="127.0.0.1:0", silence_logs=40,
             ) as cluster,
             Client(cluster) as client,
         ):  # fmt: skip

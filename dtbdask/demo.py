@@ -54,12 +54,12 @@ class Size:
 
     neurons: int = 100_000
     degree: int = 100
-    seconds: float = 10.0
+    seconds: float = 8.0
     fit_neurons: int = 9_000
     fit_degree: int = 50
     members: int = 16
-    frames: int = 40
-    twin_frames: int = 30
+    frames: int = 30
+    twin_frames: int = 24
     workers: int = 2
 
 

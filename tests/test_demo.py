@@ -1,4 +1,4 @@
-"""The demonstration goes the whole way, says what it shows, and leaves a page that loads nothing."""
+"""The demonstration goes all the way, says what it shows, and leaves a page that loads nothing."""
 
 import json
 import math

@@ -282,8 +282,8 @@ def observe(
 ) -> Observation:
     """Observation of measured BOLD: on the model's scale, with the error estimated from the data.
 
-    The default centre is the BOLD of the default network, which fires at 12 to 13 Hz; the spread
-    lets two standard deviations reach from 8 to 19 Hz. The scaling is logged, and it is one choice:
+    The default centre is the BOLD of a steady 12 Hz, near the rate of the default network; two
+    standard deviations reach from 8 to 16 Hz. The scaling is logged, and it is one choice:
     the fit explains the course of the signal, not its level.
 
     Parameters
