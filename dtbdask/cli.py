@@ -48,12 +48,13 @@ def tell(figures: dict[str, Any], as_json: bool, title: str) -> None:
         click.echo(json.dumps(figures))
         return
     from rich import print as show
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, show_header=False)
+    table = Table(title=escape(title), show_header=False)
     for name, value in figures.items():
         spec = ",.6g" if isinstance(value, float) else "," if isinstance(value, int) else ""
-        table.add_row(name.replace("_", " "), format(value, spec))
+        table.add_row(name.replace("_", " "), escape(format(value, spec)))
     show(table)
 
 
@@ -152,9 +153,10 @@ def run(
     opened = open_network(network)
     place = nullcontext(None) if cluster == "none" else connect(cluster, workers=workers)
     with place as client, Session(opened, client, seed=seed, tr_s=tr) as session:
+        quantities = [quantity.strip() for quantity in record.split(",")]
+        session.check_run(seconds, quantities, recording, overwrite=overwrite)
         if burn_in:
             session.run(burn_in)
-        quantities = [quantity.strip() for quantity in record.split(",")]
         made = session.run(seconds, record=quantities, to=recording, overwrite=overwrite)
     assert made is not None
     data = made.to_xarray()
@@ -251,7 +253,13 @@ def verify_dtb(folder: Path, dtype: str, blocks: int, as_json: bool) -> None:
 @click.option("--neurons", type=int, default=100_000, show_default=True)
 @click.option("--degree", type=int, default=100, show_default=True)
 @click.option("--threads", type=int, help="Of the headline run; by default all cores.")
-@click.option("--repeats", type=int, default=3, show_default=True, help="Runs; the median counts.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Runs; the median counts.",
+)
 @as_json
 @told
 def bench(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dask
 
-from dtbdask.errors import InputError
+from dtbdask.errors import InputError, InputFileError, SessionError
 
 CONFIGURATION = {
     "distributed.deploy.lost-worker-timeout": "10m",  # a worker that restarts keeps its place
@@ -62,13 +63,26 @@ def connect(
         ):  # fmt: skip
             yield client
     elif "://" in where:
-        with Client(where) as client:
+        with _reach(address=where) as client:
             yield client
     elif where.endswith(".json"):
-        with Client(scheduler_file=where) as client:
+        if not Path(where).is_file():
+            raise InputFileError(f"{where}: no such scheduler file")
+        with _reach(scheduler_file=where) as client:
             yield client
     else:
         raise InputError(
             f"connect to {where!r}: expected 'local', a scheduler address such as "
             "tcp://host:8786, or a scheduler file that ends in .json"
         )
+
+
+def _reach(**where: str) -> Any:
+    from distributed import Client
+
+    try:
+        return Client(**where)
+    except OSError as error:
+        raise SessionError(
+            f"no scheduler answers at {next(iter(where.values()))}: {error}"
+        ) from error

@@ -16,7 +16,7 @@ from dtbdask.assim.cycle import assimilate, default_bounds
 from dtbdask.assim.observe import observe
 from dtbdask.assim.twin import hidden_truth, observe_twin
 from dtbdask.cluster import connect
-from dtbdask.errors import MissingDependencyError
+from dtbdask.errors import InputError, MissingDependencyError
 from dtbdask.graph.connectome import read_connectome
 from dtbdask.graph.network import Network, build
 from dtbdask.graph.synthetic import synthetic_connectome
@@ -110,9 +110,13 @@ def demonstrate(out: str | Path, *, data: str | None, size: Size, say: Say) -> d
         The numbers that matter.
     """
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"out is {out}, a file; give a folder")
     start = time.perf_counter()
     brain = choose_brain(data, say)
+    if "bold_rest" not in brain:
+        raise InputError("the brain has no bold_rest (frame, voxel), which the demonstration fits")
+    out.mkdir(parents=True, exist_ok=True)
     tr_s = float(brain["bold_rest"].attrs["tr_s"])
     network = build(
         brain, out / "brain.zarr", neurons=size.neurons, degree=size.degree, seed=7, overwrite=True

@@ -190,8 +190,8 @@ def create_store(
         The directory cannot be written.
     """
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        _clear(path, kind, overwrite)
+    if check_free(path, kind, overwrite=overwrite):
+        shutil.rmtree(path)
     root = {"kind": kind, "format": FORMAT, "status": "writing", **provenance(), **attributes}
     try:
         return zarr.create_group(path, overwrite=False, attributes={ROOT: root}, zarr_format=3)
@@ -199,14 +199,23 @@ def create_store(
         raise StoreError(f"cannot write a {kind} store at {path}: {error}") from error
 
 
-def _clear(path: Path, kind: str, overwrite: bool) -> None:
+def check_free(path: str | Path, kind: str, *, overwrite: bool) -> bool:
+    """Whether a store that may be replaced is in the way of a new one.
+
+    Raises
+    ------
+    StoreExistsError
+        Something is at `path` that may not be replaced.
+    """
+    path = Path(path)
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return False
     try:
         found = read_root(path)["kind"]
     except StoreError:
         found = None
     if found == kind and overwrite:
-        shutil.rmtree(path)
-        return
+        return True
     what = f"a dtbdask {found} store" if found else "not a dtbdask store"
     hint = "pass overwrite to replace it" if found == kind else "choose another path"
     raise StoreExistsError(f"{path} exists already and is {what}; it was left untouched; {hint}")

@@ -23,7 +23,7 @@ from dtbdask.assim.filters import dhmda, etkf
 from dtbdask.assim.observe import Observation, observe
 from dtbdask.assim.scores import forecast_scores, parameter_error
 from dtbdask.assim.transform import Logit, random_walk
-from dtbdask.errors import InputError
+from dtbdask.errors import InputError, whole_number
 from dtbdask.graph.network import Network
 from dtbdask.sim.bold import Balloon
 from dtbdask.sim.record import Column
@@ -110,7 +110,9 @@ def assimilate(
         raise InputError(f"bold has {n_voxels} voxels, the network {len(network.labels)}")
     if method not in ("etkf", "dhmda"):
         raise InputError(f"method is {method!r}; use 'etkf' or 'dhmda'")
-    _check(members, rho, walk, warm_up_frames, gamma_shape)
+    members = whole_number("members", members, 2, 2**15)
+    warm_up_frames = whole_number("warm_up_frames", warm_up_frames, 0)
+    _check(rho, walk, gamma_shape)
     prior = spread_between(limits, members, n_voxels, seed)
     logit = Logit(*np.array(list(limits.values())).T[:, :, None])
     about = {
@@ -121,13 +123,17 @@ def assimilate(
         "gamma_shape": gamma_shape, "seed": seed, "tr_s": observation.tr_s,
         "error_variance": observation.error.tolist(), "free": free,
     }  # fmt: skip
-    store = _Store(to, about, observation.y, prior, truth, free=free, overwrite=overwrite)
+    if truth is not None and (np.shape(truth) != prior.shape[1:] or not (truth > 0).all()):
+        raise InputError(
+            f"truth has shape {np.shape(truth)}; expected positive values of {prior.shape[1:]}"
+        )
     doubled = np.concatenate([prior, prior]) if free else prior
     with (
         Ensemble(network, client, parameters=tuple(limits), members=len(doubled), seed=seed,
                  tr_s=observation.tr_s, gamma_shape=gamma_shape) as ensemble,
         progress.track("Assimilating", warm_up_frames + n_frames, "frames") as done,
     ):  # fmt: skip
+        store = _Store(to, about, observation.y, prior, truth, free=free, overwrite=overwrite)
         ensemble.put(doubled)
         for _ in range(warm_up_frames):
             ensemble.forecast()
@@ -216,6 +222,9 @@ def default_bounds(
         An unknown name, no name, or bounds that are not positive and in order.
     """
     limits = {}
+    for name in bounds or {}:
+        if name not in parameters:
+            raise InputError(f"bounds has {name!r}, which is none of the parameters fitted")
     for name in parameters:
         if name not in network.parameters.population:
             raise InputError(f"parameters: {name!r} is no parameter of the network")
@@ -229,15 +238,16 @@ def default_bounds(
     return limits
 
 
-def _check(
-    members: int, rho: float, walk: float, warm_up_frames: int, gamma_shape: float | None
-) -> None:
+def _check(rho: float, walk: float, gamma_shape: float | None) -> None:
     for name, value, right, wanted in (
-        ("members", members, members >= 2, "at least 2"),
         ("rho", rho, 0 <= rho <= 1, "0 to 1"),
-        ("walk", walk, walk >= 0, "a variance, 0 or more"),
-        ("warm_up_frames", warm_up_frames, warm_up_frames >= 0, "0 or more"),
-        ("gamma_shape", gamma_shape, gamma_shape is None or gamma_shape > 0, "None or more than 0"),
+        ("walk", walk, 0 <= walk < np.inf, "a variance, 0 or more"),
+        (
+            "gamma_shape",
+            gamma_shape,
+            gamma_shape is None or 0 < gamma_shape < np.inf,
+            "None or > 0",
+        ),
     ):
         if not right:
             raise InputError(f"{name} is {value}; expected {wanted}")

@@ -90,6 +90,11 @@ class Ensemble:
         h : (member, parameter, voxel) float64
             In the unit of each parameter.
         """
+        shape = (self._session.members, len(self.parameters), int(self._voxel.max()) + 1)
+        if h.shape != shape:
+            raise InputError(
+                f"h has shape {h.shape}; expected (member, parameter, voxel) = {shape}"
+            )
         for index, name in enumerate(self.parameters):
             self._session.set(name, h[:, index][:, self._voxel], how=self._how)
 

@@ -309,6 +309,9 @@ def observe(
     if "tr_s" not in bold.attrs:
         raise InputError("bold has no attribute tr_s; set bold.attrs['tr_s'] to its TR in seconds")
     tr_s = float(bold.attrs["tr_s"])
-    y = prepare_bold(bold.values, tr_s, centre=centre, spread=spread, band=band)
+    if bold.ndim != 2 or "voxel" not in bold.dims:
+        raise InputError(f"bold has dimensions {bold.dims}; expected a frame and 'voxel'")
+    series = bold.transpose(..., "voxel").values
+    y = prepare_bold(series, tr_s, centre=centre, spread=spread, band=band)
     logger.info("BOLD of each voxel is scaled to mean %g and standard deviation %g", centre, spread)
     return Observation(y[frames or slice(None)], estimate_error(y), tr_s)

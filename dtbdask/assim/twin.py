@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dtbdask import progress, rng
 from dtbdask.assim.ensemble import Ensemble
 from dtbdask.assim.observe import Observation
+from dtbdask.errors import InputError, whole_number
 from dtbdask.graph.network import Network
 
 Floats = NDArray[np.float64]
@@ -36,6 +37,11 @@ def hidden_truth(
     -------
     (parameter, voxel) float64
     """
+    for name, (low, high) in bounds.items():
+        if not 0 < low * margin < high / margin:
+            raise InputError(
+                f"bounds of {name} are ({low:g}, {high:g}): no room for margin {margin:g}"
+            )
     draw = rng.generator(seed, "truth")
     return np.array(
         [
@@ -84,6 +90,13 @@ def observe_twin(
     Observation
         (frame, voxel), with the error that was really added.
     """
+    frames = whole_number("frames", frames, 1)
+    warm_up_frames = whole_number("warm_up_frames", warm_up_frames, 0)
+    if not 0 < error < np.inf:
+        raise InputError(f"error is {error}; expected a positive variance")
+    wanted = (len(parameters), len(network.labels))
+    if np.shape(truth) != wanted:
+        raise InputError(f"truth has shape {np.shape(truth)}; expected {wanted}")
     twins = 2  # the smallest ensemble: the second is not looked at
     with (
         Ensemble(network, client, parameters=parameters, members=twins, tr_s=tr_s, seed=seed,

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dtbdask import config, progress
+from dtbdask import config, progress, schema
 from dtbdask.errors import InputError, SessionError, whole_number
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import check, known
@@ -131,11 +131,7 @@ class Session:
         -------
         Recording or None
         """
-        self._open_crew()
-        n_steps = _n_steps("seconds", seconds, self.dt_ms)
-        wanted = check_record(tuple(record))
-        if bool(wanted) != (to is not None):
-            raise InputError(f"record is {wanted} and to is {to}; give both or neither")
+        n_steps, wanted = self.check_run(seconds, record, to, overwrite=overwrite)
         recorder = None
         if to is not None:
             recorder = Recorder(to, self.network, wanted, self._about(n_steps), overwrite=overwrite)
@@ -153,6 +149,31 @@ class Session:
                     )  # fmt: skip
                 done(steps)
         return recorder.finish() if recorder is not None else None
+
+    def check_run(
+        self, seconds: float, record: Sequence[str] = (), to: str | Path | None = None,
+        *, overwrite: bool = False,
+    ) -> tuple[int, tuple[str, ...]]:  # fmt: skip
+        """Steps and quantities of a run; what `run` would refuse is refused here.
+
+        Parameters
+        ----------
+        seconds, record, to, overwrite
+            As in `run`.
+
+        Returns
+        -------
+        n_steps : int
+        record : tuple of str
+        """
+        self._open_crew()
+        n_steps = _n_steps("seconds", seconds, self.dt_ms)
+        wanted = check_record(tuple(record))
+        if bool(wanted) != (to is not None):
+            raise InputError(f"record is {wanted} and to is {to}; give both or neither")
+        if to is not None:
+            schema.check_free(to, "recording", overwrite=overwrite)
+        return n_steps, wanted
 
     def advance(self, n_steps: int, *, spikes: bool = False) -> Window:
         """Run some steps as one task a worker, and return what was seen.
