@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from dtbdask import progress
+from dtbdask.errors import whole_number
 from dtbdask.graph.network import Network, build
 from dtbdask.graph.synapses import Stored
 from dtbdask.sim.block import Block, BlockSpec
@@ -63,6 +64,7 @@ def measure(
         `synapses_per_second`, `stored_synapses_per_second`, `peak_memory_bytes`, `mean_rate_hz`,
         and for scale `copy_bandwidth_bytes_per_second` and `neuron_step_over_bandwidth_floor`.
     """
+    repeats = whole_number("repeats", repeats, 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.zarr"
         _warm_compiler(brain, Path(folder) / "small.zarr", degree)

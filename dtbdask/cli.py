@@ -255,7 +255,7 @@ def verify_dtb(folder: Path, dtype: str, blocks: int, as_json: bool) -> None:
 @click.option("--threads", type=int, help="Of the headline run; by default all cores.")
 @click.option(
     "--repeats",
-    type=click.IntRange(min=1),
+    type=int,
     default=3,
     show_default=True,
     help="Runs; the median counts.",

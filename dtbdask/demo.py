@@ -16,7 +16,7 @@ from dtbdask.assim.cycle import assimilate, default_bounds
 from dtbdask.assim.observe import observe
 from dtbdask.assim.twin import hidden_truth, observe_twin
 from dtbdask.cluster import connect
-from dtbdask.errors import InputError, MissingDependencyError
+from dtbdask.errors import InputError, MissingDependencyError, StoreExistsError
 from dtbdask.graph.connectome import read_connectome
 from dtbdask.graph.network import Network, build
 from dtbdask.graph.synthetic import synthetic_connectome
@@ -79,6 +79,8 @@ def choose_brain(data: str | None, say: Say) -> xr.Dataset:
     """
     if data is not None:
         brain = read_connectome(data)
+        if "bold_rest" not in brain:
+            raise InputError(f"{data} has no bold_rest (frame, voxel), which is to be fitted")
         say(f"Brain: {brain.attrs['source']}, as asked.")
         return brain
     try:
@@ -111,11 +113,9 @@ def demonstrate(out: str | Path, *, data: str | None, size: Size, say: Say) -> d
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
-        raise InputError(f"out is {out}, a file; give a folder")
+        raise StoreExistsError(f"{out} is a file; it was left untouched; give a folder")
     start = time.perf_counter()
     brain = choose_brain(data, say)
-    if "bold_rest" not in brain:
-        raise InputError("the brain has no bold_rest (frame, voxel), which the demonstration fits")
     out.mkdir(parents=True, exist_ok=True)
     tr_s = float(brain["bold_rest"].attrs["tr_s"])
     network = build(

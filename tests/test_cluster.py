@@ -8,7 +8,7 @@ import pytest
 from networks import make_network
 
 from dtbdask.cluster import connect
-from dtbdask.errors import InputError
+from dtbdask.errors import InputError, SessionError
 from dtbdask.sim.session import Session
 
 
@@ -163,7 +163,7 @@ def test_a_scheduler_file_that_is_not_there_is_refused_by_name(tmp_path):
 def test_an_address_where_nobody_answers_is_named():
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
-        pytest.raises(OSError, match=r"tcp://127\.0\.0\.1:9"),
+        pytest.raises(SessionError, match=r"tcp://127\.0\.0\.1:9"),
         connect("tcp://127.0.0.1:9"),
     ):
         pass

@@ -316,15 +316,14 @@ def other_bold(kind, brain, quick):
             return bold.where(bold["voxel"] != 3, 1.0), "constant"
         case "nan":
             return bold.where(bold["voxel"] != 3), "nan"
-        case "transposed":
-            square = brain["bold_rest"].isel(frame=slice(8)).assign_attrs(tr_s=0.02)
-            return square.transpose("voxel", "frame"), "frame"
+        case "dimensions":
+            return bold.rename(voxel="space"), "voxel"
 
 
 @pytest.mark.parametrize(
     "kind",
     ["fewer voxels", "series of fewer voxels", "no tr_s", "tr_s between steps", "constant voxel",
-     "nan", "transposed"],
+     "nan", "dimensions"],
 )  # fmt: skip
 def test_wrong_data_are_refused_and_nothing_written(network, brain, quick, tmp_path, kind):
     bold, told = other_bold(kind, brain, quick)
