@@ -252,7 +252,7 @@ def open_network(path: str | Path) -> Network:
     stored = root["synapses"] == "stored"
     for name in ("source", "weight") if stored else ():
         schema.array(group, f"synapse/{name}")
-    synapses = Stored(str(path), recipe) if stored else Procedural(recipe)
+    synapses = Stored(recipe, str(path)) if stored else Procedural(recipe)
     parameters = Parameters(values)
     if _digest(recipe, parameters) != root["recipe_sha256"]:
         raise StoreError(f"{path}: populations or parameters do not match the recipe's checksum")

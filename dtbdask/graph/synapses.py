@@ -43,12 +43,10 @@ UINT8_SCALE = 1 / 255
 
 
 @dataclass(frozen=True)
-class Procedural:
-    """Synapses made from the recipe whenever they are asked for."""
+class FromRecipe:
+    """What a recipe tells of its synapses, wherever they are kept."""
 
     recipe: Recipe
-    weight_dtype: np.dtype[np.unsignedinteger] = UINT8
-    weight_scale: float = UINT8_SCALE
 
     @property
     def n_synapses(self) -> int:
@@ -59,6 +57,21 @@ class Procedural:
     def largest_degree(self) -> int:
         """Largest in-degree."""
         return int(self.recipe.degree.max())
+
+    @property
+    def weight_dtype(self) -> np.dtype[np.unsignedinteger]:
+        """Integer type of the weights."""
+        return UINT8
+
+    @property
+    def weight_scale(self) -> float:
+        """Weight of integer 1."""
+        return UINT8_SCALE
+
+
+@dataclass(frozen=True)
+class Procedural(FromRecipe):
+    """Synapses made from the recipe whenever they are asked for."""
 
     def in_edges(self, start: int, stop: int) -> InEdges:
         """In-edges of the neurons `start` to `stop`."""
@@ -66,23 +79,10 @@ class Procedural:
 
 
 @dataclass(frozen=True)
-class Stored:
+class Stored(FromRecipe):
     """Synapses read from the `synapse` group of a network store."""
 
     path: str
-    recipe: Recipe
-    weight_dtype: np.dtype[np.unsignedinteger] = UINT8
-    weight_scale: float = UINT8_SCALE
-
-    @property
-    def n_synapses(self) -> int:
-        """Number of synapses."""
-        return int(self.recipe.first_synapse[-1])
-
-    @property
-    def largest_degree(self) -> int:
-        """Largest in-degree."""
-        return int(self.recipe.degree.max())
 
     def in_edges(self, start: int, stop: int) -> InEdges:
         """In-edges of the neurons `start` to `stop`."""
