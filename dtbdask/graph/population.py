@@ -103,6 +103,15 @@ class Populations:
         """First neuron of each population: (population,) int64."""
         return np.concatenate([[0], np.cumsum(self.size)[:-1]]).astype(np.int64)
 
+    def matrix(self) -> sp.csr_array:
+        """Share of the in-edges of each population (row) that come from each (column)."""
+        return self.connection
+
+    def pull(self, weight: Floats) -> Floats:
+        """Sum of the rows of the matrix: (..., population) times (population, population)."""
+        pulled: Floats = np.asarray(weight @ self.connection)
+        return pulled
+
     def population_of(self, start: int, stop: int) -> Ints:
         """Population of each neuron of a range: (neuron,) int64."""
         return np.searchsorted(self.first, np.arange(start, stop), side="right") - 1
