@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from dtbdask.graph.network import build
+from dtbdask.graph.build import build
 from dtbdask.graph.population import populate
 from dtbdask.graph.synthetic import synthetic_connectome
 from dtbdask.graph.wiring import Recipe

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import dask
 
-from dtbdask.graph.network import Network, build, open_network
+from dtbdask.graph.build import build
+from dtbdask.graph.network import Network, open_network
 from dtbdask.graph.synthetic import synthetic_connectome
 
 VOXELS, DEGREE = 90, 100

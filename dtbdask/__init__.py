@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dtbdask import viz
     from dtbdask.assim.cycle import assimilate, open_posterior
     from dtbdask.cluster import connect
+    from dtbdask.graph.build import build
     from dtbdask.graph.connectome import (
         functional_connectivity,
         read_connectome,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         write_connectome,
     )
     from dtbdask.graph.dtb_blocks import read_dtb
-    from dtbdask.graph.network import Network, build, open_network
+    from dtbdask.graph.network import Network, open_network
     from dtbdask.graph.synthetic import synthetic_connectome
     from dtbdask.sim.record import Recording, open_recording
     from dtbdask.sim.session import Session
@@ -39,7 +40,7 @@ _WHERE = {
     "validate_connectome": "graph.connectome",
     "functional_connectivity": "graph.connectome",
     "synthetic_connectome": "graph.synthetic",
-    "build": "graph.network",
+    "build": "graph.build",
     "open_network": "graph.network",
     "Network": "graph.network",
     "read_dtb": "graph.dtb_blocks",

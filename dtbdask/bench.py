@@ -15,7 +15,8 @@ import xarray as xr
 
 from dtbdask import progress
 from dtbdask.errors import whole_number
-from dtbdask.graph.network import Network, build
+from dtbdask.graph.build import build
+from dtbdask.graph.network import Network
 from dtbdask.graph.synapses import Stored
 from dtbdask.sim.block import Block, BlockSpec
 

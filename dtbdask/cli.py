@@ -113,8 +113,8 @@ def build(
     connectome: str, network: Path, isolated: str, procedural: bool, as_json: bool, **options: Any
 ) -> None:
     """Build NETWORK (a new .zarr) from CONNECTOME; an interrupted build is resumed."""
+    from dtbdask.graph.build import build as build_network
     from dtbdask.graph.connectome import read_connectome
-    from dtbdask.graph.network import build as build_network
 
     brain = read_connectome(connectome, isolated="drop" if isolated == "drop" else "error")
     synapses = "procedural" if procedural else "stored"

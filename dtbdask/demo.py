@@ -17,8 +17,9 @@ from dtbdask.assim.observe import observe
 from dtbdask.assim.twin import hidden_truth, observe_twin
 from dtbdask.cluster import connect
 from dtbdask.errors import InputError, MissingDependencyError, StoreExistsError
+from dtbdask.graph.build import build
 from dtbdask.graph.connectome import read_connectome
-from dtbdask.graph.network import Network, build
+from dtbdask.graph.network import Network
 from dtbdask.graph.synthetic import synthetic_connectome
 from dtbdask.sim.session import Session
 

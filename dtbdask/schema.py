@@ -25,7 +25,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from dtbdask.errors import StoreError, StoreExistsError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the on-disk format; a store with a larger number is refused by name."""
 
 ROOT = "dtbdask"
@@ -50,38 +50,29 @@ def _specs(*arrays: Array) -> Mapping[str, Array]:
 
 
 NETWORK = _specs(
-    Array(
-        "voxel/connection",
-        ("voxel", "voxel_source"),
-        "float64",
-        "fibres",
-        "structural connection of each target voxel (row) from each source voxel (column)",
-    ),
     Array("voxel/grey_matter", ("voxel",), "float64", "1", "grey matter, as given"),
     Array("voxel/region", ("voxel",), "int32", "1", "index into the region names of the root"),
     Array("voxel/xyz", ("voxel", "axis"), "float64", "mm", "coordinates"),
+    Array("voxel/is_cortex", ("voxel",), "bool", "1", "cortex, or subcortex"),
     Array("population/voxel", ("population",), "int32", "1", "voxel the population lives in"),
     Array("population/slot", ("population",), "int16", "1", "place in the voxel's motif"),
     Array("population/excitatory", ("population",), "bool", "1", "its neurons excite"),
     Array("population/size", ("population",), "int64", "neurons", "number of neurons"),
     Array("population/degree", ("population",), "int32", "synapses", "in-degree of each neuron"),
+    Array("mixture/indptr", ("population_edge",), "int64", "1", "first term of each population"),
     Array(
-        "population/indptr",
-        ("population_edge",),
-        "int64",
+        "mixture/source",
+        ("term",),
+        "int32",
         "1",
-        "row pointers of the population connection, CSR",
+        "source population of a term; with a far table, its place among those of the voxel",
     ),
-    Array(
-        "population/source", ("connection",), "int32", "1", "source population of each entry, CSR"
-    ),
-    Array(
-        "population/probability",
-        ("connection",),
-        "float64",
-        "1",
-        "share of a target neuron's in-edges that come from the source population, CSR",
-    ),
+    Array("mixture/table", ("term",), "int32", "1", "far table of a term, or -1"),
+    Array("mixture/share", ("term",), "float64", "1", "share of a target's in-edges"),
+    Array("mixture/far_indptr", ("table_edge",), "int64", "1", "first entry of each far table"),
+    Array("mixture/far_population", ("far",), "int32", "1", "first population of a source voxel"),
+    Array("mixture/far_share", ("far",), "float64", "1", "share of a source voxel in its table"),
+    Array("mixture/far_delay", ("far",), "uint16", "steps", "axonal delay; none where empty"),
     Array("synapse/indptr", ("neuron_edge",), "int64", "1", "first synapse of each target neuron"),
     Array("synapse/source", ("synapse",), "uint32", "1", "global index of the source neuron"),
     Array(
@@ -91,6 +82,8 @@ NETWORK = _specs(
         "1/255",
         "weight pair: AMPA and NMDA of an excitatory source, GABA_A and GABA_B of an inhibitory",
     ),
+    Array("spike_source/step", ("spike",), "int64", "steps", "step of each scripted spike"),
+    Array("spike_source/neuron", ("spike",), "int64", "1", "neuron of each scripted spike"),
 )
 """The network store. `population/parameter/<name>` holds each parameter of the model."""
 

@@ -5,6 +5,7 @@ import scipy.sparse as sp
 import xarray as xr
 from hypothesis import strategies as st
 
+from dtbdask.graph.mixture import Mixture
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameters
 from dtbdask.graph.population import Populations, populate
@@ -40,7 +41,8 @@ def make_network(voxels=3, neurons=600, degree=20, seed=3, neuron=None, wide=Fal
         weight, scale = fixed_point(edges.weight / 255.0, degree)
         synapses = Held(InEdges(edges.indptr, edges.source, weight), scale)
     labels = tuple(f"region {v}" for v in range(voxels))
-    return Network(populations, values, synapses, labels, {"layout": "voxel", "seed": seed})
+    about = {"layout": "voxel", "slots": ("E", "I"), "seed": seed}
+    return Network(populations, values, synapses, labels, about)
 
 
 @st.composite
@@ -55,5 +57,5 @@ def drawn_populations(draw):
     degree = [draw(st.integers(1, int(most)) | st.just(int(most))) for most in reach]
     return Populations(
         voxel=np.arange(n), slot=np.zeros(n, np.int64), excitatory=np.arange(n) % 2 == 0,
-        size=size, degree=np.array(degree, np.int32), connection=sp.csr_array(matrix),
+        size=size, degree=np.array(degree, np.int32), mixture=Mixture.direct(sp.csr_array(matrix)),
     )  # fmt: skip

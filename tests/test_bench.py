@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from networks import make_network
 
 from dtbdask import bench, cli
+from dtbdask.graph.build import build
 from dtbdask.graph.connectome import write_connectome
-from dtbdask.graph.network import build
 from dtbdask.graph.synthetic import synthetic_connectome
 from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.session import Session

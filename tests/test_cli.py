@@ -16,8 +16,9 @@ from distributed import Client, LocalCluster
 from dtbdask import cli, schema
 from dtbdask.assim.cycle import assimilate
 from dtbdask.assim.observe import Observation
+from dtbdask.graph.build import build
 from dtbdask.graph.connectome import write_connectome
-from dtbdask.graph.network import build, open_network
+from dtbdask.graph.network import open_network
 from dtbdask.graph.synthetic import synthetic_connectome
 from dtbdask.sim.record import open_recording
 from dtbdask.sim.session import Session

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dtbdask import schema
 from dtbdask.errors import StoreError, StoreExistsError
+from dtbdask.graph.contract import BRAIN
 from dtbdask.schema import (
     FORMAT,
     NETWORK,
@@ -28,7 +29,7 @@ from dtbdask.schema import (
     write,
 )
 
-CONNECTION = NETWORK["voxel/connection"]
+CONNECTION = BRAIN["connection"]
 GREY_MATTER = NETWORK["voxel/grey_matter"]
 KINDS = {"network": NETWORK, "recording": RECORDING, "posterior": POSTERIOR}
 
@@ -52,7 +53,7 @@ def contents(path):
     return {p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file()}
 
 
-def chunk_files(path, name="voxel/connection"):
+def chunk_files(path, name="connection"):
     return sorted(p for p in (path / name / "c").rglob("*") if p.is_file())
 
 
@@ -117,13 +118,13 @@ def test_an_uncommitted_store_is_refused_and_says_what_is_missing(tmp_path):
     group = create_store(path, "network", {})
     array = create(group, CONNECTION, (8, 8), (4, 4))
     array[:4, :] = 1.0
-    lack = re.escape("array 'voxel/connection' has 2 of its 4 chunks")
+    lack = re.escape("array 'connection' has 2 of its 4 chunks")
     with pytest.raises(StoreError, match=f"never completed .{lack}.*again to resume"):
         open_store(path, "network")
     with pytest.raises(StoreError, match=f"cannot be completed, {lack}"):
         commit(group)
     assert read_root(path)["status"] == "writing"
-    assert open_store(path, "network", status="any")["voxel/connection"][0, 0] == 1.0
+    assert open_store(path, "network", status="any")["connection"][0, 0] == 1.0
     array[4:, :] = 1.0
     with pytest.raises(StoreError, match="commit mark is absent"):
         open_store(path, "network")
@@ -134,9 +135,7 @@ def test_an_uncommitted_store_is_refused_and_says_what_is_missing(tmp_path):
 @pytest.mark.parametrize("chunk", range(4))
 def test_a_chunk_lost_after_the_commit_is_damage(network, chunk):
     chunk_files(network)[chunk].unlink()
-    with pytest.raises(
-        StoreError, match=r"damaged, array 'voxel/connection' has 3 of its 4 chunks"
-    ):
+    with pytest.raises(StoreError, match=r"damaged, array 'connection' has 3 of its 4 chunks"):
         open_store(network, "network")
 
 
@@ -175,7 +174,7 @@ def test_every_single_flipped_bit_is_an_error_when_read(tmp_path):
 def test_a_truncated_chunk_is_an_error_when_read(network, length):
     file = chunk_files(network)[1]
     file.write_bytes(file.read_bytes()[:length])
-    array = open_store(network, "network")["voxel/connection"]
+    array = open_store(network, "network")["connection"]
     with pytest.raises((ValueError, RuntimeError)):
         array[...]
 

@@ -15,8 +15,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dtbdask.assim.transform import gamma_factors
 from dtbdask.errors import InputError
+from dtbdask.graph.factors import gamma_factors
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import known
 from dtbdask.sim.session import Session

@@ -1,4 +1,4 @@
-"""What the ensemble is drawn from: bounded hyper-parameters, their random walk, neuron factors.
+"""What the ensemble is drawn from: bounded hyper-parameters and their random walk.
 
 A hyper-parameter h (a conductance of a population, say) lives between bounds, a Kalman filter on
 the whole real line. So the filter sees
@@ -8,11 +8,9 @@ the whole real line. So the filter sees
 with k = 10: a step of 1 in z moves h by at most (hi - lo) / 40. Between two frames z does a random
 walk, z <- z + sqrt(variance) xi with xi standard normal: without it the spread of a parameter,
 which has no dynamics of its own, would only shrink. Neuron i of a population then runs with
-h gamma_i, where gamma_i is drawn once from Gamma(shape a, rate a): mean 1, variance 1 / a.
+h gamma_i, its factor of `dtbdask.graph.factors`.
 
 Source: the assimilation of the Digital Twin Brain (Lu et al. 2024, Nat. Comput. Sci.) and its code.
-
-Draws come from `dtbdask.rng.generator`, a stream of its own for each seed, purpose and index.
 """
 
 from __future__ import annotations
@@ -25,13 +23,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from dtbdask.errors import InputError
-from dtbdask.rng import generator
 
 Real = TypeVar("Real", bound=np.floating)
 Floats = NDArray[np.float64]
-
-NEURONS_PER_DRAW = 4096
-"""Neurons whose factors come from one generator; changing it changes every factor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,42 +144,3 @@ def random_walk(
         raise InputError(f"variance of the random walk is {step.min()}; it must not be negative")
     xi = generator.standard_normal(z.shape)
     return z + (np.sqrt(step) * xi).astype(z.dtype)
-
-
-def gamma_factors(seed: int, parameter_index: int, n_neurons: int, shape: float = 5.0) -> Floats:
-    """Factors by which single neurons deviate from their population's hyper-parameter.
-
-    Neuron i has the same factor in a network of any size: neurons are drawn in fixed groups of
-    `NEURONS_PER_DRAW`, each from a generator of its own.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the experiment.
-    parameter_index : int
-        Which parameter the factors multiply; parameters have independent factors.
-    n_neurons : int
-        Number of neurons.
-    shape : float
-        a of Gamma(shape a, rate a).
-
-    Returns
-    -------
-    gamma : ndarray
-        (neuron,) float64, 1. Positive, mean 1, variance 1 / a.
-
-    Raises
-    ------
-    InputError
-        `n_neurons` is negative or `shape` is not positive and finite.
-    """
-    if n_neurons < 0:
-        raise InputError(f"n_neurons is {n_neurons}; it must not be negative")
-    if not 0 < shape < np.inf:
-        raise InputError(f"shape of the gamma factors is {shape}; it must be positive and finite")
-    gamma = np.empty(n_neurons)
-    for group, start in enumerate(range(0, n_neurons, NEURONS_PER_DRAW)):
-        stream = generator(seed, "gamma factor", parameter_index, group)
-        drawn = stream.standard_gamma(shape, NEURONS_PER_DRAW) / shape
-        gamma[start : start + NEURONS_PER_DRAW] = drawn[: n_neurons - start]
-    return gamma

@@ -1,34 +1,28 @@
-"""Building a network into a Zarr store, and the read-only handle on one."""
+"""The read-only handle on a network, stored or in memory."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dask
 import numpy as np
-import scipy.sparse as sp
-import xarray as xr
 import zarr
-from dask.callbacks import Callback
 from dask.utils import parse_bytes
 
-from dtbdask import config, progress, schema
-from dtbdask.errors import InputError, StoreError, whole_number
-from dtbdask.graph.connectome import validate_connectome
-from dtbdask.graph.parameters import PARAMETERS, Parameters
-from dtbdask.graph.population import LAYOUTS, Populations, populate
-from dtbdask.graph.synapses import Procedural, Stored, Synapses, lazy, write_chunk
+from dtbdask import config, schema
+from dtbdask.errors import StoreError, whole_number
+from dtbdask.graph.parameters import Parameters
+from dtbdask.graph.population import Populations
+from dtbdask.graph.store import read_parameters, read_populations
+from dtbdask.graph.synapses import Imported, Procedural, Stored, Synapses, lazy
 from dtbdask.graph.wiring import Recipe
 
 if TYPE_CHECKING:
     import dask.array as da
-    from numpy.typing import ArrayLike
 
 BYTES_PER_SYNAPSE = 6
 """At rest, before compression: 4 of source and 2 of weight."""
@@ -72,9 +66,13 @@ class Network:
     @property
     def population_labels(self) -> list[str]:
         """Name of each population: its voxel and its slot."""
-        slots = LAYOUTS[self.attributes["layout"]].slots if "layout" in self.attributes else None
         where = zip(self.populations.voxel, self.populations.slot, strict=True)
-        return [f"{self.labels[v]} {slots[s] if slots else s}" for v, s in where]
+        return [f"{self.labels[v]} {self.slots[s]}" for v, s in where]
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Name of each slot of a voxel."""
+        return tuple(self.attributes["slots"])
 
     def synapse_arrays(self) -> tuple[da.Array, da.Array]:
         """Source and weight pair of all synapses in target order, as lazy Dask arrays.
@@ -86,14 +84,14 @@ class Network:
         """
         import dask.array as da
 
-        if isinstance(self.synapses, Stored):
+        if isinstance(self.synapses, Stored | Imported):
             source, weight = (
                 da.from_zarr(self.path, component=f"synapse/{name}")
                 for name in ("source", "weight")
             )
             return source, weight
         if isinstance(self.synapses, Procedural):
-            return lazy(self.synapses.recipe, _synapses_per_chunk(None))
+            return lazy(self.synapses.recipe, synapses_per_chunk(None))
         edges = self.synapses.in_edges(0, self.n_neurons)
         return da.from_array(edges.source), da.from_array(edges.weight)
 
@@ -115,7 +113,7 @@ class Network:
             "populations": int(size.size),
             "population_size": [int(size.min()), int(np.median(size)), int(size.max())],
             "in_degree": [int(self.populations.degree.min()), int(self.populations.degree.max())],
-            "layout": self.attributes.get("layout", "imported"),
+            "layout": _layout_name(self.attributes.get("layout", "imported")),
             "seed": self.attributes.get("seed"),
             "synapses_are": type(self.synapses).__name__.lower(),
             "source": self.attributes.get("source", ""),
@@ -139,84 +137,8 @@ class Network:
         return f"<table><caption>Network</caption>{rows}</table>"
 
 
-def build(
-    brain: xr.Dataset,
-    path: str | Path,
-    *,
-    neurons: float,
-    degree: int = 100,
-    layout: str = "voxel",
-    seed: int = 0,
-    parameters: Mapping[str, ArrayLike] | None = None,
-    synapses: str = "stored",
-    chunk: int | None = None,
-    client: Any = None,
-    overwrite: bool = False,
-) -> Network:
-    """Build a network from a connectome and write it to a Zarr store.
-
-    An interrupted build is resumed by the same call: chunks that are there are kept.
-
-    Parameters
-    ----------
-    brain : xarray.Dataset
-        From `read_connectome`.
-    path : path
-        Of the new store.
-    neurons : int
-        Wanted number of neurons; shares are rounded down.
-    degree : int
-        In-degree of every neuron, without double or self edges.
-    layout : str
-        Populations of a voxel: a name in `dtbdask.graph.population.LAYOUTS`.
-    seed : int
-        Seed of the wiring.
-    parameters : mapping of str to float or (population,) float, optional
-        Values that replace defaults of `dtbdask.graph.parameters.PARAMETERS`.
-    synapses : {"stored", "procedural"}
-        Write the synapses, or regenerate them wherever they are needed: the same ones.
-    chunk : int, optional
-        Synapses in a chunk of the store; by default `dtbdask.build.chunk-bytes` of them.
-    client : distributed.Client, optional
-        Cluster to build on; by default threads of this process.
-    overwrite : bool
-        Replace a network that is at `path`.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    InputError
-        A value is wrong; nothing was written.
-    StoreExistsError
-        Something else is at `path`; it was left untouched.
-    """
-    brain = validate_connectome(brain)
-    populations = populate(brain, neurons, degree, layout)
-    values = Parameters.make(populations.size.size, parameters)
-    recipe = Recipe.make(populations, seed)
-    if synapses not in ("stored", "procedural"):
-        raise InputError(f"synapses is {synapses!r}; use 'stored' or 'procedural'")
-    chunk = _synapses_per_chunk(chunk)
-    attributes = {
-        "seed": recipe.seed, "layout": layout, "degree": int(degree), "neurons": int(neurons),
-        "synapses": synapses, "chunk": chunk, "source": str(brain.attrs.get("source", "")),
-        "source_sha256": str(brain.attrs.get("sha256", "")), "labels": _labels(brain),
-        "recipe_sha256": _digest(recipe, values),
-    }  # fmt: skip
-    begun = _begun(path, attributes)
-    if begun and not overwrite and begun.get("tables"):
-        group = zarr.open_group(Path(path), mode="r+")
-    else:  # a build that broke off among its tables has nothing to keep
-        group = schema.create_store(path, "network", attributes, overwrite=overwrite or bool(begun))
-        _write_tables(group, brain, populations, values)
-        schema.update_root(group, tables=True)
-    if synapses == "stored":
-        _write_synapses(group, str(path), recipe, chunk, client)
-    schema.commit(group)
-    return open_network(path)
+def _layout_name(layout: Any) -> str:
+    return layout if isinstance(layout, str) else "own motif"
 
 
 def open_network(path: str | Path) -> Network:
@@ -237,104 +159,44 @@ def open_network(path: str | Path) -> Network:
     """
     group = schema.open_store(path, "network")
     root = schema.root_of(group)
-    names = ("voxel", "slot", "excitatory", "size", "degree", "indptr", "source", "probability")
-    table = {name: schema.read(group, f"population/{name}") for name in names}
-    n = table["size"].size
-    matrix = sp.csr_array(
-        (table["probability"], table["source"], table["indptr"]), shape=(n, n), dtype=np.float64
-    )
-    populations = Populations(
-        table["voxel"].astype(np.int64), table["slot"].astype(np.int64), table["excitatory"],
-        table["size"], table["degree"], matrix,
-    )  # fmt: skip
-    values = {name: schema.read(group, f"population/parameter/{name}") for name in PARAMETERS}
-    recipe = Recipe.make(populations, root["seed"])
-    stored = root["synapses"] == "stored"
-    for name in ("source", "weight") if stored else ():
-        schema.array(group, f"synapse/{name}")
-    synapses = Stored(recipe, str(path)) if stored else Procedural(recipe)
-    parameters = Parameters(values)
-    if _digest(recipe, parameters) != root["recipe_sha256"]:
+    populations, parameters = read_populations(group), read_parameters(group)
+    recipe = Recipe.make(populations, root["seed"] or 0, tuple(root["weights"]))
+    if digest_of(recipe, parameters) != root["recipe_sha256"]:
         raise StoreError(f"{path}: populations or parameters do not match the recipe's checksum")
-    return Network(populations, parameters, synapses, tuple(root["labels"]), root, str(path))
+    return Network(
+        populations, parameters, _synapses(group, str(path), recipe), tuple(root["labels"]), root,
+        str(path),
+    )  # fmt: skip
 
 
-def _labels(brain: xr.Dataset) -> list[str]:
-    return [str(label) for label in brain["label"].values]
+def _synapses(group: zarr.Group, path: str, recipe: Recipe) -> Synapses:
+    root = schema.root_of(group)
+    if root["synapses"] == "procedural":
+        return Procedural(recipe)
+    arrays = {name: schema.array(group, f"synapse/{name}") for name in ("source", "weight")}
+    if root["synapses"] == "stored":
+        return Stored(recipe, path)
+    weight = arrays["weight"]
+    return Imported(
+        path, weight.shape[0], root["largest_degree"], np.dtype(weight.dtype), root["weight_scale"]
+    )
 
 
-def _synapses_per_chunk(chunk: int | None) -> int:
+def synapses_per_chunk(chunk: int | None) -> int:
+    """Synapses in a chunk of a store: those asked for, or by default."""
     if chunk is None:
         return max(1, int(parse_bytes(config.get("build.chunk-bytes"))) // BYTES_PER_SYNAPSE)
     return whole_number("chunk", chunk, 1)
 
 
-def _digest(recipe: Recipe, parameters: Parameters) -> str:
-    digest = hashlib.sha256(str(recipe.seed).encode())
-    for array in (recipe.size, recipe.degree, recipe.indptr, recipe.population, recipe.threshold,
-                  recipe.other, *parameters.population.values()):  # fmt: skip
+def digest_of(recipe: Recipe, parameters: Parameters) -> str:
+    """SHA-256, in hex, of all that synapses and parameters follow from."""
+    digest = hashlib.sha256(f"{recipe.seed} {recipe.weights}".encode())
+    mixture = recipe.mixture
+    tables = (
+        recipe.size, recipe.degree, *recipe.near, *recipe.far, mixture.indptr, mixture.source,
+        mixture.table, mixture.far_indptr, mixture.far_population, mixture.far_delay,
+    )  # fmt: skip
+    for array in (*tables, *parameters.population.values(), *parameters.neuron.values()):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _begun(path: str | Path, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Root of an uncommitted store at `path` of the very same network."""
-    try:
-        root = schema.read_root(path)
-    except StoreError:
-        return None
-    same = all(root.get(key) == value for key, value in attributes.items())
-    return root if root["kind"] == "network" and root.get("status") == "writing" and same else None
-
-
-def _write_tables(
-    group: zarr.Group, brain: xr.Dataset, populations: Populations, parameters: Parameters
-) -> None:
-    def put(name: str, values: Any) -> None:
-        schema.write(group, schema.NETWORK[name], values)
-
-    put("voxel/connection", brain["connection"].values)
-    put("voxel/grey_matter", brain["grey_matter"].values)
-    if "xyz" in brain:
-        put("voxel/xyz", brain["xyz"].values)
-    put("population/voxel", populations.voxel)
-    put("population/slot", populations.slot)
-    put("population/excitatory", populations.excitatory)
-    put("population/size", populations.size)
-    put("population/degree", populations.degree)
-    put("population/indptr", populations.connection.indptr)
-    put("population/source", populations.connection.indices)
-    put("population/probability", populations.connection.data)
-    for name, values in parameters.population.items():
-        spec = PARAMETERS[name]
-        array = schema.Array(
-            f"population/parameter/{name}", ("population",), "float64", spec.unit, spec.meaning
-        )
-        schema.write(group, array, values)
-
-
-def _write_synapses(group: zarr.Group, path: str, recipe: Recipe, chunk: int, client: Any) -> None:
-    n = int(recipe.first_synapse[-1])
-    if "synapse/source" not in group:
-        schema.create(group, schema.NETWORK["synapse/source"], (n,), (chunk,))
-        schema.create(group, schema.NETWORK["synapse/weight"], (n, 2), (chunk, 2))
-    shared = dask.delayed(recipe, pure=True)
-    write = dask.delayed(write_chunk, pure=False)
-    tasks = [write(path, shared, chunk, start) for start in range(0, n, chunk)]
-    with progress.track("Wiring", n, "synapses") as step:
-        if client is None:
-            with _on_result(write_chunk.__name__, step):
-                dask.compute(*tasks, scheduler="threads")
-        else:
-            for future in client.compute(tasks):
-                step(future.result())
-
-
-@contextmanager
-def _on_result(name: str, step: progress.Step) -> Iterator[None]:
-    def after(key: Any, result: Any, *_: Any) -> None:
-        if str(key).startswith(name):
-            step(result)
-
-    with Callback(posttask=after):
-        yield

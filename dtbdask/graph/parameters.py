@@ -52,6 +52,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         Parameter("v_th", "mV", -50.0, "threshold"),
         Parameter("v_reset", "mV", -55.0, "reset potential"),
         Parameter("i_ext", "mV/ms", 0.0, "constant external current"),
+        Parameter("excluded", "1", 0.0, "left out of the statistics (1) or not (0)", 0.0, 1.0),
         Parameter("noise_rate", "1/step", 0.0, "probability of a noise spike in a step", 0.0, 1.0),
         Parameter("ou_mean", "mV/ms", 0.5, "mean of the Ornstein-Uhlenbeck background current"),
         Parameter("ou_sigma", "mV/ms", 0.15, "stationary deviation of the background current", 0.0),

@@ -1,68 +1,37 @@
 """From voxels to populations: sizes, in-degrees and who hears whom.
 
-A layout says which populations a voxel holds (its *motif*) and how the in-edges of each are shared
-among the local populations and the outside. The structural connectome, normalised by rows, shares
-the outer part among the voxels.
+A layout says which populations a voxel holds and how the in-edges of each are shared among the
+local populations and the outside. The structural connectome, normalised by rows, shares the outer
+part among the voxels.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
-import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dtbdask.errors import InputError, whole_number
+from dtbdask.graph.layouts import Layout, Motif, layout_of
+from dtbdask.graph.mixture import Mixture
+from dtbdask.graph.shares import entries, normalise
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-
-@dataclass(frozen=True)
-class Layout:
-    """The populations of a voxel.
-
-    Attributes
-    ----------
-    slots : tuple of str
-        Names of the populations.
-    excitatory : tuple of bool
-        Which of them excite.
-    size_share : tuple of float
-        Share of the voxel's neurons.
-    local : tuple of tuple of float
-        Share of the in-edges of a slot (row) that come from each slot of its voxel (column).
-    outer : tuple of float
-        Share that comes from other voxels.
-    long_range : tuple of float
-        How the outer share of a source voxel is divided among its slots.
-    """
-
-    slots: tuple[str, ...]
-    excitatory: tuple[bool, ...]
-    size_share: tuple[float, ...]
-    local: tuple[tuple[float, ...], ...]
-    outer: tuple[float, ...]
-    long_range: tuple[float, ...]
-
-
-LAYOUTS: Mapping[str, Layout] = {
-    "voxel": Layout(
-        slots=("E", "I"),
-        excitatory=(True, False),
-        size_share=(0.8, 0.2),
-        local=((4 / 7, 1 / 7), (4 / 7, 1 / 7)),
-        outer=(2 / 7, 2 / 7),
-        long_range=(1.0, 0.0),
-    )
-}
-"""Known layouts. `voxel`: 80 % excitatory neurons, long-range axons from them alone."""
+MOST_NEURONS = 2**32 - 1
+"""A source is stored as 32 bits."""
+LONGEST_DELAY = 1000
+"""Steps: a ring of kicks as long is held for every neuron."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +45,9 @@ class Populations:
     excitatory : (population,) bool
     size : (population,) int64, neurons
     degree : (population,) int32, synapses
-        In-degree of each of its neurons.
-    connection : (population, population) float64, sparse CSR
-        Share of the in-edges of a target population (row) from each source (column).
+        In-degree of each of its neurons; of an imported network the largest.
+    mixture : Mixture
+        Shares of the in-edges of each; empty in an imported network.
     """
 
     voxel: Ints
@@ -86,7 +55,15 @@ class Populations:
     excitatory: NDArray[np.bool_]
     size: Ints
     degree: NDArray[np.int32]
-    connection: sp.csr_array
+    mixture: Mixture
+
+    @classmethod
+    def bare(
+        cls, voxel: Ints, slot: Ints, excitatory: NDArray[np.bool_], size: Ints, degree: ArrayLike
+    ) -> Populations:
+        """Populations whose synapses follow no recipe."""
+        none = Mixture.direct(sp.csr_array((len(size), len(size)), dtype=np.float64))
+        return cls(voxel, slot, excitatory, size, np.asarray(degree, np.int32), none)
 
     @property
     def n_neurons(self) -> int:
@@ -105,92 +82,200 @@ class Populations:
 
     def matrix(self) -> sp.csr_array:
         """Share of the in-edges of each population (row) that come from each (column)."""
-        return self.connection
+        return self.mixture.matrix()
 
     def pull(self, weight: Floats) -> Floats:
-        """Sum of the rows of the matrix: (..., population) times (population, population)."""
-        pulled: Floats = np.asarray(weight @ self.connection)
-        return pulled
+        """Product of weights (..., population) with the matrix, which is not made."""
+        return self.mixture.pull(weight)
 
     def population_of(self, start: int, stop: int) -> Ints:
         """Population of each neuron of a range: (neuron,) int64."""
         return np.searchsorted(self.first, np.arange(start, stop), side="right") - 1
 
 
-def normalise(connection: Floats) -> Floats:
-    """Rows that sum to one, without self-connection; isolated voxels keep a row of zeros.
-
-    Parameters
-    ----------
-    connection : (voxel, voxel_source) float64, fibres
-
-    Returns
-    -------
-    (voxel, voxel_source) float64
-        A single voxel is its own outside: [[1]].
-    """
-    if connection.shape == (1, 1):
-        return np.ones((1, 1))
-    counts = np.array(connection, dtype=np.float64)
-    np.fill_diagonal(counts, 0.0)
-    total = counts.sum(axis=1, keepdims=True)
-    shares: Floats = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
-    return shares
-
-
-def populate(brain: xr.Dataset, neurons: float, degree: int, layout: str) -> Populations:
+def populate(
+    brain: xr.Dataset,
+    neurons: float,
+    degree: float,
+    layout: str | Layout | Motif = "voxel",
+    *,
+    min_size: int = 0,
+    speed: float | None = None,
+    dt_ms: float = 1.0,
+) -> Populations:
     """Populations of a brain.
 
         P[(v, a), (u, b)] = delta_vu local[a, b] + C[v, u] outer[a] long_range[b]
-        size = int(g_v s_a N),   degree = max(int(d), 1)
+        size = max(int(g_v s_a N), min_size),   degree = max(int(d scale_a), 1)
 
-    with C the normalised connectome, g the grey matter normalised to one and s the size shares.
+    with C the normalised connectome, g the grey matter normalised to one, s the size shares and
+    scale the relative in-degrees of the layout.
 
     Parameters
     ----------
     brain : xarray.Dataset
-        From `read_connectome`.
+        From `read_connectome`; its `connection` may be a Dask array.
     neurons : int
-        Wanted number of neurons N; truncation makes it slightly less.
+        Wanted number of neurons N; truncation makes it slightly less, `min_size` more.
     degree : int
-        In-degree d of every neuron.
-    layout : str
-        Name in `LAYOUTS`.
+        Mean in-degree d of a voxel's neurons.
+    layout : str, Layout or Motif
+        Populations of a voxel: a name in `dtbdask.graph.layouts.LAYOUTS`, or one's own.
+    min_size : int
+        Smallest population.
+    speed : float, optional
+        Conduction speed of long-range axons, mm/ms (= m/s): then `tract_length` of the brain gives
+        delays of max(1, round(length / speed / dt)) steps. By default all delays are one step.
+    dt_ms : float
+        Step of the delays, ms.
 
     Raises
     ------
     InputError
         Unknown layout, bad numbers, or populations too small for the in-degree.
     """
-    if layout not in LAYOUTS:
-        raise InputError(f"unknown layout {layout!r}; known are {', '.join(LAYOUTS)}")
-    motif = LAYOUTS[layout]
-    neurons = whole_number("neurons", neurons, 1, 2**32 - 1)
+    plan = layout_of(layout)
+    neurons = whole_number("neurons", neurons, 1, MOST_NEURONS)
     degree = whole_number("degree", degree, 1, 2**16 - 1)
-    conn = sp.csr_array(normalise(brain["connection"].values))
-    share = brain["grey_matter"].values / brain["grey_matter"].values.sum()
-    n_voxels, n_slots = share.size, len(motif.slots)
-    size = np.floor(np.outer(share, motif.size_share) * neurons).astype(np.int64).ravel()
-    connection = sp.csr_array(
-        sp.kron(sp.eye_array(n_voxels), np.array(motif.local))
-        + sp.kron(conn, np.outer(motif.outer, motif.long_range))
-    )
-    connection.eliminate_zeros()
-    connection.sort_indices()
+    min_size = whole_number("min_size", min_size, 0, MOST_NEURONS)
+    kind = _kinds(brain, plan)
+    grey = np.asarray(brain["grey_matter"].values, float)
+    share = grey / grey.sum()
+    counts = np.array([len(motif.slots) for motif in plan.motifs])[kind]
+    first = np.concatenate([[0], np.cumsum(counts)])
+    voxel = np.repeat(np.arange(kind.size), counts)
+    place = np.arange(voxel.size) - first[voxel]
+    tables = [_table(plan, motif) for motif in plan.motifs]
+
+    def of(name: str) -> Any:
+        columns = np.zeros((len(tables), max(counts)), tables[0][name].dtype)
+        for row, table in enumerate(tables):
+            columns[row, : table[name].size] = table[name]
+        return columns[kind[voxel], place]
+
+    wanted = np.floor(share[voxel] * of("size_share").astype(float) * neurons).astype(np.int64)
     populations = Populations(
-        voxel=np.repeat(np.arange(n_voxels), n_slots),
-        slot=np.tile(np.arange(n_slots), n_voxels),
-        excitatory=np.tile(motif.excitatory, n_voxels),
-        size=size,
-        degree=np.full(size.size, max(degree, 1), np.int32),
-        connection=connection,
+        voxel=voxel,
+        slot=of("slot").astype(np.int64),
+        excitatory=of("excitatory").astype(bool),
+        size=np.maximum(wanted, min_size),
+        degree=np.maximum(degree * of("degree_scale").astype(float), 1).astype(np.int32),
+        mixture=_mixture(brain, plan, kind, first, speed, dt_ms),
     )
-    labels = [f"{label} {slot}" for label in brain["label"].values for slot in motif.slots]
-    check_feasible(populations, labels, neurons)
+    check_feasible(populations, _names(brain, populations, plan), neurons, degree)
     return populations
 
 
-def check_feasible(populations: Populations, labels: list[str], neurons: int) -> None:
+def _kinds(brain: xr.Dataset, layout: Layout) -> Ints:
+    """Which motif each voxel has: (voxel,) int64."""
+    n = brain["grey_matter"].size
+    if layout.subcortex is None:
+        return np.zeros(n, np.int64)
+    if "is_cortex" not in brain:
+        raise InputError(
+            "layout: cortex and subcortex differ in it, but the brain has no is_cortex (voxel) bool"
+        )
+    return np.where(np.asarray(brain["is_cortex"].values, bool), 0, 1).astype(np.int64)
+
+
+def _table(layout: Layout, motif: Motif) -> dict[str, NDArray[Any]]:
+    return {
+        "slot": np.array([layout.slots.index(slot) for slot in motif.slots]),
+        "excitatory": np.array(motif.excitatory),
+        "size_share": np.array(motif.size_share),
+        "degree_scale": np.array(motif.degree_scale),
+    }
+
+
+def _names(brain: xr.Dataset, populations: Populations, layout: Layout) -> list[str]:
+    labels = brain["label"].values
+    where = zip(populations.voxel, populations.slot, strict=True)
+    return [f"{labels[v]} {layout.slots[s]}" for v, s in where]
+
+
+def _mixture(
+    brain: xr.Dataset, layout: Layout, kind: Ints, first: Ints, speed: float | None, dt_ms: float
+) -> Mixture:
+    """Terms of all populations, and far tables for each voxel and kind of source voxel."""
+    connection = brain["connection"].data
+    shares = normalise(connection)
+    alone = kind.size == 1
+    row = np.repeat(np.arange(kind.size), np.diff(shares.indptr))
+    n_kinds = len(layout.motifs)
+    group = row * n_kinds + kind[shares.indices]
+    order = np.argsort(group, kind="stable")
+    group = group[order]
+    used, count = np.unique(group, return_counts=True)
+    table_of = np.full(kind.size * n_kinds, -1, np.int64)
+    table_of[used] = np.arange(used.size)
+    weight = np.zeros(kind.size * n_kinds)
+    np.add.at(weight, group, shares.data[order])
+    terms = [
+        _terms(layout, k, np.flatnonzero(kind == k), first, table_of, weight, alone)
+        for k in range(n_kinds)
+    ]
+    population, source, table, share = (
+        np.concatenate([part[i] for part in terms]) for i in range(4)
+    )
+    by_population = np.lexsort((source, table, population))
+    n_terms = np.bincount(population, minlength=int(first[-1]))
+    mixture = Mixture(
+        np.concatenate([[0], np.cumsum(n_terms)]).astype(np.int64),
+        source[by_population].astype(np.int32),
+        table[by_population].astype(np.int32),
+        share[by_population],
+        np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
+        first[shares.indices[order]].astype(np.int32),
+        shares.data[order] / np.repeat(weight[used], count),
+    )
+    if speed is None:
+        return mixture
+    return replace(mixture, far_delay=_delays(brain, shares, speed, dt_ms)[order])
+
+
+def _terms(
+    layout: Layout, own: int, voxel: Ints, first: Ints, table_of: Ints, weight: Floats, alone: bool
+) -> tuple[Ints, Ints, Ints, Floats]:
+    """Population, source, table and share of the terms of the voxels of one kind."""
+    motif, n_kinds = layout.motifs[own], len(layout.motifs)
+    local, outer = np.array(motif.local), np.array(motif.outer)
+    if alone:  # a sole voxel is its own outside
+        local, outer = local + np.outer(outer, motif.long_range), np.zeros_like(outer)
+    parts = []
+    for a, b in np.argwhere(local > 0):
+        here = first[voxel]
+        parts.append(
+            (here + a, here + b, np.full(voxel.size, -1), np.full(voxel.size, local[a, b]))
+        )
+    for k, other in enumerate(layout.motifs):
+        at = voxel * n_kinds + k
+        heard, at = voxel[table_of[at] >= 0], at[table_of[at] >= 0]
+        for a, b in np.argwhere(np.outer(outer, other.long_range) > 0):
+            share = outer[a] * other.long_range[b] * weight[at]
+            parts.append((first[heard] + a, np.full(heard.size, b), table_of[at], share))
+    population, source, table, share = (
+        np.concatenate([part[i] for part in parts]) for i in range(4)
+    )
+    return population, source, table, share
+
+
+def _delays(
+    brain: xr.Dataset, shares: sp.csr_array, speed: float, dt_ms: float
+) -> NDArray[np.uint16]:
+    if "tract_length" not in brain:
+        raise InputError("speed: the brain has no tract_length, which delays need; leave speed out")
+    if not (np.isfinite(speed) and speed > 0 and np.isfinite(dt_ms) and dt_ms > 0):
+        raise InputError(f"speed is {speed} mm/ms and dt_ms {dt_ms} ms; both must be above 0")
+    steps = np.rint(entries(brain["tract_length"].data, shares) / speed / dt_ms)
+    if steps.size and steps.max() > LONGEST_DELAY:
+        raise InputError(
+            f"speed is {speed:g} mm/ms: the longest tract takes {steps.max():,.0f} steps of "
+            f"{dt_ms:g} ms; at most {LONGEST_DELAY:,} are kept: give a higher speed"
+        )
+    return np.maximum(steps, 1).astype(np.uint16)
+
+
+def check_feasible(populations: Populations, labels: list[str], neurons: int, degree: int) -> None:
     """Refuse populations that cannot have their in-degree without double edges.
 
     Parameters
@@ -198,29 +283,36 @@ def check_feasible(populations: Populations, labels: list[str], neurons: int) ->
     populations : Populations
     labels : list of str
         Names for the messages.
-    neurons : int
-        Wanted number, for the advice.
+    neurons, degree : int
+        Wanted numbers, for the advice.
     """
-    matrix, size = populations.connection, populations.size
+    mixture, size = populations.mixture, populations.size
     small = np.flatnonzero(size < 2)
     if small.size:
         p = int(small[np.argmin(size[small])])
         raise InputError(
             f"neurons={neurons:,} leaves population {p} ({labels[p]}) with {size[p]} of them; "
-            f"every population needs 2 at least: raise neurons"
+            f"every population needs 2 at least: raise neurons, or set min_size"
         )
-    row = np.repeat(np.arange(size.size), np.diff(matrix.indptr))
-    heard = size[matrix.indices] - (matrix.indices == row)
-    reach = np.bincount(row, weights=heard, minlength=size.size).astype(np.int64)
+    if populations.n_neurons > MOST_NEURONS:
+        raise InputError(
+            f"neurons={neurons:,} with this min_size makes {populations.n_neurons:,} neurons; "
+            f"at most {MOST_NEURONS:,} can be numbered"
+        )
+    own = (mixture.table < 0) & (mixture.source == mixture.population)
+    heard = mixture.push(size.astype(float), support=True)
+    reach = np.rint(heard).astype(np.int64) - np.bincount(mixture.population[own],
+                                                          minlength=size.size)  # fmt: skip
     short = np.flatnonzero(reach < populations.degree)
     if short.size:
-        p = int(short[np.argmin(reach[short])])
+        room = reach / populations.degree
+        p = int(np.argmin(room))
         raise InputError(
-            f"degree={populations.degree[p]}: population {p} ({labels[p]}) can hear only "
-            f"{reach[p]:,} neurons; use degree <= {reach.min():,} or more neurons"
+            f"degree={degree}: population {p} ({labels[p]}) wants {populations.degree[p]:,} "
+            f"sources and can hear only {reach[p]:,} neurons; use degree <= "
+            f"{int(degree * room[p]):,} or more neurons"
         )
-    wanted = matrix.data * populations.degree[row]
-    crowded = np.unique(row[wanted > heard])
+    crowded = np.flatnonzero(mixture.crowding(size) * populations.degree > 1)
     if crowded.size:
         logger.warning(
             "%d of %d populations want more sources than some source population has (%s first); "

@@ -97,6 +97,28 @@ class Stored(FromRecipe):
 
 
 @dataclass(frozen=True)
+class Imported:
+    """Synapses read from a store that follow no recipe: in-degrees differ from neuron to neuron."""
+
+    path: str
+    n_synapses: int
+    largest_degree: int
+    weight_dtype: np.dtype[np.unsignedinteger]
+    weight_scale: float
+
+    def in_edges(self, start: int, stop: int) -> InEdges:
+        """In-edges of the neurons `start` to `stop`."""
+        group = zarr.open_group(self.path, mode="r")
+        indptr = schema.read(group, "synapse/indptr", start, stop + 1)
+        low, high = int(indptr[0]), int(indptr[-1])
+        return InEdges(
+            indptr - low,
+            schema.read(group, "synapse/source", low, high),
+            schema.read(group, "synapse/weight", low, high),
+        )
+
+
+@dataclass(frozen=True)
 class Held:
     """Synapses of an imported network, in memory.
 

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from dtbdask import rng
 from dtbdask.errors import whole_number
+from dtbdask.graph.mixture import Mixture
 from dtbdask.graph.population import Populations
 
 Ints = NDArray[np.int64]
+Alias = tuple[NDArray[np.uint32], NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
@@ -47,22 +49,27 @@ class Recipe:
         Seed of the network.
     first, size : (population,) int64
     degree : (population,) int32
-    indptr : (population_edge,) int64
-    population, threshold, other : (connection,)
-        Source population and alias table of each entry of the population matrix.
+    mixture : Mixture
+        Shares of the in-edges of each population.
+    near, far : (threshold, other) of (term,) and of (far,) uint32 and int32
+        Alias tables of the terms of the populations and of the far tables.
+    weights : (int, int)
+        Smallest and largest weight, 0 to 255.
     """
 
     seed: int
     first: Ints
     size: Ints
     degree: NDArray[np.int32]
-    indptr: Ints
-    population: NDArray[np.int32]
-    threshold: NDArray[np.uint32]
-    other: NDArray[np.int32]
+    mixture: Mixture
+    near: Alias
+    far: Alias
+    weights: tuple[int, int] = (0, 255)
 
     @classmethod
-    def make(cls, populations: Populations, seed: int) -> Recipe:
+    def make(
+        cls, populations: Populations, seed: int, weights: tuple[int, int] = (0, 255)
+    ) -> Recipe:
         """Recipe of populations.
 
         Parameters
@@ -71,17 +78,17 @@ class Recipe:
             Feasible ones.
         seed : int
             0 to 2^64 - 1.
+        weights : (int, int)
+            Smallest and largest weight in 1/255, between which they are uniform.
         """
-        from dtbdask.kernels import cpu
-
         seed = whole_number("seed", seed, 0, 2**64 - 1)
-        matrix = populations.connection
-        indptr = matrix.indptr.astype(np.int64)
-        threshold, other = np.empty(matrix.nnz, np.uint32), np.empty(matrix.nnz, np.int32)
-        cpu.alias(indptr, matrix.data, threshold, other)
+        low = whole_number("weights[0]", weights[0], 0, 255)
+        high = whole_number("weights[1]", weights[1], low, 255)
+        mixture = populations.mixture
         return cls(
-            seed, populations.first, populations.size, populations.degree, indptr,
-            matrix.indices.astype(np.int32), threshold, other,
+            seed, populations.first, populations.size, populations.degree, mixture,
+            _alias(mixture.indptr, mixture.share), _alias(mixture.far_indptr, mixture.far_share),
+            (low, high),
         )  # fmt: skip
 
     @property
@@ -123,9 +130,11 @@ class Recipe:
         source = np.empty(indptr[-1], np.uint32)
         weight = np.empty((indptr[-1], 2), np.uint8)
         key = np.array(rng.split_seed(self.seed), np.uint32)
+        m = self.mixture
         cpu.wire(
             source, weight, start, stop, self.first, self.size, self.degree,
-            self.indptr, self.population, self.threshold, self.other, key,
+            (m.indptr, m.source, m.table, *self.near), (m.far_indptr, m.far_population, *self.far),
+            *self.weights, key,
         )  # fmt: skip
         return InEdges(indptr, source, weight)
 
@@ -137,3 +146,11 @@ class Recipe:
         edges = self.wire(low, high)
         skip = start - int(self.synapse_of(np.array([low]))[0])
         return edges.source[skip : skip + stop - start], edges.weight[skip : skip + stop - start]
+
+
+def _alias(indptr: Ints, share: NDArray[np.float64]) -> Alias:
+    from dtbdask.kernels import cpu
+
+    threshold, other = np.empty(share.size, np.uint32), np.empty(share.size, np.int32)
+    cpu.alias(indptr, share, threshold, other)
+    return threshold, other

@@ -1,13 +1,14 @@
 """Wiring in Numba: in-edges from the recipe, and their transpose to source order.
 
 Slot `k` of neuron `i` draws, in round `r`, the Philox words of counter `(i, k + 2^24 r)`: the first
-chooses the source population (Walker's alias table in integers), the second a neuron of it (never
-`i` itself), the third the weight pair. In a round the lowest slot keeps a source that several
-drew, and nobody takes one that was kept before; the losers draw again in the next round, in the
-same population unless that is used up. So the in-degree is exact, no source occurs twice, the mix
-of populations is multinomial, and by symmetry each set of sources within a population is equally
-likely. After `ROUNDS` rounds (which only happens when a population is almost used up) a slot takes
-the next free neuron after the one it drew.
+chooses a term of the neuron's population and the fourth, if the term has one, an entry of its far
+table (Walker's alias tables in integers), which gives the source population; the second chooses a
+neuron of it (never `i` itself), the third the weight pair. In a round the lowest slot keeps a
+source that several drew, and nobody takes one that was kept before; the losers draw again in the
+next round, in the same population unless that is used up. So the in-degree is exact, no source
+occurs twice, the mix of populations is multinomial, and by symmetry each set of sources within a
+population is equally likely. After `ROUNDS` rounds (which only happens when a population is almost
+used up) a slot takes the next free neuron after the one it drew.
 """
 
 from __future__ import annotations
@@ -81,14 +82,13 @@ def alias(
 
 
 @njit(inline="always")
-def _column(word: Any, indptr: Any, threshold: Any, other: Any, row: Any) -> Any:
-    """Entry of a CSR row chosen by one word."""
-    first = indptr[row]
-    scaled = np.uint64(word) * np.uint64(indptr[row + 1] - first)
+def _column(word: Any, first: Any, count: Any, threshold: Any, other: Any) -> Any:
+    """Entry of an alias table of `count` columns from `first` on, chosen by one word."""
+    scaled = np.uint64(word) * np.uint64(count)
     column = first + np.int64(scaled >> np.uint64(32))
-    if np.uint32(scaled & np.uint64(0xFFFFFFFF)) < threshold[column]:
-        return column
-    return first + other[column]
+    alternative = first + np.int64(other[column])
+    kept = np.uint32(scaled & np.uint64(0xFFFFFFFF)) < threshold[column]
+    return column if kept else alternative
 
 
 @njit(inline="always")
@@ -117,23 +117,23 @@ def _neuron(word: Any, population: Any, target: Any, own: Any, first: Any, size:
 
 @njit(inline="always")
 def _draw(words: Any, slots: Any, n: Any, target: Any, rounds: Any, key: Any) -> None:
-    """Three words for each of the first `n` slots of a list, in one round."""
+    """Four words for each of the first `n` slots of a list, in one round."""
     c0, c1 = np.uint32(target & 0xFFFFFFFF), np.uint32(target >> 32)
     shift = np.uint32(rounds * ROUND_STRIDE)
     k0, k1 = key[0], key[1]
     for i in range(n):
-        w0, w1, w2, _ = philox(c0, c1, np.uint32(slots[i] + shift), _WIRE, k0, k1)
+        w0, w1, w2, w3 = philox(c0, c1, np.uint32(slots[i] + shift), _WIRE, k0, k1)
         words[0, i] = w0
         words[1, i] = w1
         words[2, i] = w2
+        words[3, i] = w3
 
 
 @njit(nogil=True, cache=True)
 def wire(
     source: NDArray[np.uint32], weight: NDArray[np.uint8], start: int, stop: int,
     first: NDArray[np.int64], size: NDArray[np.int64], degree: NDArray[np.int32],
-    indptr: NDArray[np.int64], population: NDArray[np.int32],
-    threshold: NDArray[np.uint32], other: NDArray[np.int32], key: NDArray[np.uint32],
+    terms: Any, far: Any, low: int, high: int, key: NDArray[np.uint32],
 ) -> None:  # fmt: skip
     """In-edges of the neurons `start` to `stop`, in target order, slot by slot.
 
@@ -142,32 +142,39 @@ def wire(
     source : (synapse,) uint32
         Written: global index of the source neuron.
     weight : (synapse, pair) uint8
-        Written: weight pair, uniform on 0 to 255.
+        Written: weight pair, uniform on `low` to `high`.
     start, stop : int
         Range of global neuron indices.
     first, size : (population,) int64
         First neuron and number of neurons of each population.
     degree : (population,) int32
         In-degree of each neuron; feasible, see `dtbdask.graph.wiring`.
-    indptr : (population_edge,) int64
-    population, threshold, other : (connection,)
-        Source population and alias table of each entry of the population matrix.
+    terms : tuple of (population_edge,) int64, and (term,) int32, int32, uint32, int32
+        Pointers, sources, far tables and alias tables of the terms of each population.
+    far : tuple of (table_edge,) int64, and (far,) int32, uint32, int32
+        Pointers, first populations and alias tables of the far tables.
+    low, high : int
+        Smallest and largest weight, 0 to 255.
     key : (2,) uint32
         Seed of the network.
     """
     widest = max(degree.max(), 1)
-    words = np.empty((3, widest), np.uint32)
+    words = np.empty((4, widest), np.uint32)
     slots, lost = np.empty(widest, np.uint32), np.empty(widest, np.uint32)
     chosen, kept = np.empty(widest, np.int64), np.empty(widest, np.int64)
     capacity = 4
     while capacity < 4 * widest:
         capacity *= 2
     table, stamp = np.empty(capacity, np.uint32), np.full(capacity, -1, np.int64)
+    span = np.uint32(high - low + 1)
+    indptr, near_source, near_table, threshold, other = terms
+    far_indptr, far_population, far_threshold, far_other = far
     edge = 0
     own = np.searchsorted(first, start, side="right") - 1
     for target in range(start, stop):
         while target >= first[own] + size[own]:
             own += 1
+        first_term, n_terms = indptr[own], indptr[own + 1] - indptr[own]
         d = n = degree[own]
         for k in range(d):
             slots[k], chosen[k], kept[k] = k, -1, ROUNDS
@@ -177,14 +184,21 @@ def wire(
             n_lost = 0
             for i in range(n):
                 k = slots[i]
-                column = chosen[k]
-                if column < 0 or _used_up(chosen, kept, rounds, d, column, own, population, size):
-                    column = _column(words[0, i], indptr, threshold, other, own)
-                at = _neuron(words[1, i], population[column], target, own, first, size)
-                chosen[k] = column
+                population = chosen[k]
+                if population < 0 or _used_up(chosen, kept, rounds, d, population, own, size):
+                    term = _column(words[0, i], first_term, n_terms, threshold, other)
+                    population, t = np.int64(near_source[term]), np.int64(near_table[term])
+                    if t >= 0:
+                        low_entry = far_indptr[t]
+                        n_entries = far_indptr[t + 1] - low_entry
+                        entry = _column(words[3, i], low_entry, n_entries, far_threshold, far_other)
+                        population += np.int64(far_population[entry])
+                at = _neuron(words[1, i], population, target, own, first, size)
+                chosen[k] = population
                 source[edge + k] = at
-                weight[edge + k, 0] = words[2, i] & np.uint32(255)
-                weight[edge + k, 1] = (words[2, i] >> np.uint32(8)) & np.uint32(255)
+                x, y = words[2, i] & np.uint32(255), (words[2, i] >> np.uint32(8)) & np.uint32(255)
+                weight[edge + k, 0] = np.uint32(low) + ((x * span) >> np.uint32(8))
+                weight[edge + k, 1] = np.uint32(low) + ((y * span) >> np.uint32(8))
                 if _keep(table, stamp, target, at):
                     kept[k] = rounds
                 else:
@@ -195,39 +209,56 @@ def wire(
             rounds += 1
         for i in range(n):
             k = slots[i]
-            source[edge + k] = _next_free(source[edge + k], chosen[k], target, own, indptr,
-                                          population, first, size, table, stamp)  # fmt: skip
+            source[edge + k] = _next_free(source[edge + k], chosen[k], target, own, terms, far,
+                                          first, size, table, stamp)  # fmt: skip
         edge += d
 
 
 @njit(inline="always")
 def _used_up(
-    chosen: Any, kept: Any, rounds: Any, d: Any, column: Any, own: Any, population: Any, size: Any
+    chosen: Any, kept: Any, rounds: Any, d: Any, population: Any, own: Any, size: Any
 ) -> Any:
     """Whether every neuron of a population was kept before this round."""
     n = 0
     for k in range(d):
-        n += (chosen[k] == column) & (kept[k] < rounds)
-    return n >= size[population[column]] - (population[column] == own)
+        n += (chosen[k] == population) & (kept[k] < rounds)
+    return n >= size[population] - (population == own)
+
+
+@njit
+def _next_in(
+    at: Any, population: Any, target: Any, first: Any, size: Any, table: Any, stamp: Any
+) -> Any:
+    """Next neuron, cyclically in its population, not yet kept; -1 if there is none."""
+    for _ in range(size[population]):
+        at = (at + 1) % size[population]
+        neuron = first[population] + at
+        if neuron != target and _keep(table, stamp, target, neuron):
+            return neuron
+    return np.int64(-1)
 
 
 @njit
 def _next_free(
-    at: Any, column: Any, target: Any, own: Any, indptr: Any, population: Any, first: Any,
-    size: Any, table: Any, stamp: Any,
+    at: Any, population: Any, target: Any, own: Any, terms: Any, far: Any, first: Any, size: Any,
+    table: Any, stamp: Any,
 ) -> Any:  # fmt: skip
-    """Next neuron, cyclically in its population and then in the row's others, not yet kept."""
-    offset = np.int64(at) - first[population[column]]
-    for _ in range(indptr[own + 1] - indptr[own]):
-        q = population[column]
-        for _ in range(size[q]):
-            offset = (offset + 1) % size[q]
-            neuron = first[q] + offset
-            if neuron != target and _keep(table, stamp, target, neuron):
+    """Next free neuron of its population, or of the first that has one among the own terms."""
+    offset = np.int64(at) - first[population]
+    neuron = _next_in(offset, population, target, first, size, table, stamp)
+    indptr, source, far_table, _, _ = terms
+    far_indptr, far_population, _, _ = far
+    for term in range(indptr[own], indptr[own + 1]):
+        low, high = np.int64(0), np.int64(1)
+        if far_table[term] >= 0:
+            low, high = far_indptr[far_table[term]], far_indptr[far_table[term] + 1]
+        for entry in range(low, high):
+            if neuron >= 0:
                 return neuron
-        column = column + 1 if column + 1 < indptr[own + 1] else indptr[own]
-        offset = np.int64(-1)
-    return np.int64(target)  # unreachable when the recipe is feasible
+            base = far_population[entry] if far_table[term] >= 0 else 0
+            other = np.int64(source[term]) + np.int64(base)
+            neuron = _next_in(np.int64(-1), other, target, first, size, table, stamp)
+    return neuron  # never -1 when the recipe is feasible
 
 
 @njit(nogil=True, cache=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from dtbdask.cluster import connect
-from dtbdask.graph.network import build
+from dtbdask.graph.build import build
 from dtbdask.graph.synthetic import synthetic_connectome
 
 VOXELS = 8

@@ -5,7 +5,7 @@ import pytest
 
 from dtbdask.assim.ensemble import Ensemble, spread_between
 from dtbdask.errors import InputError, SessionError
-from dtbdask.graph.network import build
+from dtbdask.graph.build import build
 from dtbdask.graph.parameters import PARAMETERS
 from dtbdask.sim.bold import Balloon
 from dtbdask.sim.session import Session

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtbdask.assim.transform import NEURONS_PER_DRAW, Logit, gamma_factors, random_walk
+from dtbdask.assim.transform import Logit, random_walk
 from dtbdask.errors import InputError
+from dtbdask.graph.factors import NEURONS_PER_DRAW, gamma_factors
 from dtbdask.rng import generator
 
 bounds = st.tuples(st.floats(-10, 10), st.floats(0.01, 10)).map(lambda b: (b[0], b[0] + b[1]))

@@ -6,7 +6,7 @@ import pytest
 from dtbdask.assim.cycle import assimilate, default_bounds
 from dtbdask.assim.twin import hidden_truth, observe_twin
 from dtbdask.errors import InputError
-from dtbdask.graph.network import build
+from dtbdask.graph.build import build
 
 NAMES = ("g_ampa",)
 SHORT = {"parameters": NAMES, "tr_s": 0.02, "warm_up_frames": 2}

@@ -16,9 +16,10 @@ from networks import make_brain, make_network
 
 from dtbdask import schema
 from dtbdask.errors import DTBDaskError, InputError, StoreError, StoreExistsError
-from dtbdask.graph import network as network_module
+from dtbdask.graph import build as build_module
 from dtbdask.graph import synapses as synapses_module
-from dtbdask.graph.network import Network, build, open_network
+from dtbdask.graph.build import build
+from dtbdask.graph.network import Network, open_network
 from dtbdask.graph.parameters import PARAMETERS
 
 SMALL = {"neurons": 300, "degree": 10, "seed": 5}
@@ -134,9 +135,9 @@ def test_what_was_given_is_what_is_opened(tmp_path):
             np.testing.assert_array_equal(
                 getattr(network.populations, name), getattr(meant, name), err_msg=name
             )
-        assert (network.populations.connection != meant.connection).nnz == 0
+        assert (network.populations.matrix() != meant.matrix()).nnz == 0
     group = zarr.open_group(built.path, mode="r")
-    np.testing.assert_array_equal(group["voxel/connection"][:], brain.connection.values)
+    np.testing.assert_array_equal(group["voxel/grey_matter"][:], brain.grey_matter.values)
     for name, array in group.members(None):
         if isinstance(array, zarr.Array):
             assert array.attrs["units"], name
@@ -147,7 +148,11 @@ def test_what_was_given_is_what_is_opened(tmp_path):
 def test_the_store_says_where_it_comes_from(stored):
     about = stored.attributes
     assert {k: about[k] for k in SMALL} == SMALL
-    assert (about["kind"], about["status"], about["format"]) == ("network", "complete", 1)
+    assert (about["kind"], about["status"], about["format"]) == (
+        "network",
+        "complete",
+        schema.FORMAT,
+    )
     assert about["layout"] == "voxel"
     assert about["chunk"] == CHUNK
     assert (about["source"], about["source_sha256"]) == ("of a test", "0" * 64)
@@ -159,7 +164,7 @@ def test_the_store_says_where_it_comes_from(stored):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"neurons": 1e12}, {"neurons": 10}, {"degree": -1}, {"degree": 1000}, {"layout": "column"},
+        {"neurons": 1e12}, {"neurons": 10}, {"degree": -1}, {"degree": 1000}, {"layout": "columns"},
         {"seed": -1}, {"seed": 2**64}, {"seed": 0.5}, {"seed": "seven"}, {"synapses": "both"},
         {"chunk": 0}, {"chunk": -8}, {"chunk": 2.5}, {"parameters": {"g_xyz": 1}},
         {"parameters": {"c": 0.0}},
@@ -226,7 +231,7 @@ def interrupted(tmp_path, monkeypatch):
     failing.__name__ = write.__name__
     path = tmp_path / "broken.zarr"
     with monkeypatch.context() as patch, dask.config.set(num_workers=1):
-        patch.setattr(network_module, "write_chunk", failing)
+        patch.setattr(build_module, "write_chunk", failing)
         with pytest.raises(Interruption):
             build(make_brain(), path, chunk=CHUNK, **SMALL)
     return path

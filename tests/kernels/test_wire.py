@@ -9,6 +9,7 @@ from networks import drawn_populations, make_network
 from scipy import stats
 
 from dtbdask import rng
+from dtbdask.graph.mixture import Mixture
 from dtbdask.graph.population import Populations
 from dtbdask.graph.wiring import Recipe
 from dtbdask.kernels import Features, cpu
@@ -24,7 +25,7 @@ def recipe_of(size, degree, matrix, seed=0):
         Populations(
             voxel=np.arange(n), slot=np.zeros(n, np.int64), excitatory=np.ones(n, bool),
             size=np.array(size), degree=np.full(n, degree, np.int32),
-            connection=sp.csr_array(np.array(matrix, float)),
+            mixture=Mixture.direct(sp.csr_array(np.array(matrix, float))),
         ),
         seed,
     )  # fmt: skip
@@ -33,22 +34,31 @@ def recipe_of(size, degree, matrix, seed=0):
 def wired_as_meant(recipe, target):
     """In-edges of one neuron, by the text of `kernels.cpu_wire`, slowly."""
     own = int(np.searchsorted(recipe.first, target, side="right")) - 1
-    d, row = int(recipe.degree[own]), slice(recipe.indptr[own], recipe.indptr[own + 1])
-    population, threshold, other = (
-        table[row].tolist() for table in (recipe.population, recipe.threshold, recipe.other)
-    )
-    free = [int(recipe.size[p]) - (p == own) for p in population]
-    column, at, weight, kept = [None] * d, [0] * d, [None] * d, {}
+    d, m = int(recipe.degree[own]), recipe.mixture
+
+    def room(p):
+        return int(recipe.size[p]) - (p == own)
+
+    def column(word, indptr, row, alias):
+        low, high = indptr[row], indptr[row + 1]
+        whole, part = divmod(int(word) * int(high - low), 2**32)
+        threshold, other = alias
+        return int(low + (whole if part < threshold[low + whole] else other[low + whole]))
+
+    of, at, weight, kept = [None] * d, [0] * d, [None] * d, {}
     for turn in range(32):
         lost, before = [k for k in range(d) if k not in kept], dict(kept)
         for k in lost:
             words = rng.words(recipe.seed, Purpose.WIRE, np.array([target]), k + turn * 2**24)[0]
-            used = sum(column[other] == column[k] for other in before)
-            if column[k] is None or used >= free[column[k]]:
-                whole, part = divmod(int(words[0]) * len(population), 2**32)
-                column[k] = whole if part < threshold[whole] else other[whole]
-            p = population[column[k]]
-            at[k] = int(recipe.first[p]) + int(words[1]) * free[column[k]] // 2**32
+            used = sum(of[other] == of[k] for other in before)
+            if of[k] is None or used >= room(of[k]):
+                term = column(words[0], m.indptr, own, recipe.near)
+                of[k] = int(m.source[term])
+                if m.table[term] >= 0:
+                    entry = column(words[3], m.far_indptr, m.table[term], recipe.far)
+                    of[k] += int(m.far_population[entry])
+            p = of[k]
+            at[k] = int(recipe.first[p]) + int(words[1]) * room(p) // 2**32
             at[k] += p == own and at[k] >= target
             weight[k] = int(words[2]) & 255, int(words[2]) >> 8 & 255
             if at[k] not in [at[j] for j in kept]:
@@ -62,7 +72,7 @@ def check_laws(edges, populations, start, stop):
     """In-degree, no double and no self edge, and only sources that the matrix allows."""
     of = populations.population_of(0, populations.n_neurons)
     np.testing.assert_array_equal(np.diff(edges.indptr), populations.degree[of[start:stop]])
-    allowed = populations.connection.toarray() > 0
+    allowed = populations.matrix().toarray() > 0
     for k, target in enumerate(range(start, stop)):
         source = edges.source[edges.indptr[k] : edges.indptr[k + 1]]
         assert np.unique(source).size == source.size

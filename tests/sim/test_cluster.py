@@ -13,7 +13,7 @@ from distributed import Client, LocalCluster
 from networks import make_brain, make_network
 
 from dtbdask.errors import DTBDaskError, InputError
-from dtbdask.graph.network import build
+from dtbdask.graph.build import build
 from dtbdask.sim.session import Session
 
 RECIPE = {"neurons": 2400, "degree": 30, "seed": 4}

@@ -8,7 +8,7 @@ from oracle import Oracle
 
 from dtbdask import schema
 from dtbdask.errors import InputError, SessionError, StoreExistsError
-from dtbdask.graph.network import build
+from dtbdask.graph.build import build
 from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.session import Session
 
