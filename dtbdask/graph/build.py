@@ -165,8 +165,9 @@ def _begun(path: str | Path, attributes: Mapping[str, Any]) -> dict[str, Any] | 
 def _write_synapses(group: zarr.Group, path: str, recipe: Recipe, chunk: int, client: Any) -> None:
     n = int(recipe.first_synapse[-1])
     if "synapse/source" not in group:
-        schema.create(group, schema.NETWORK["synapse/source"], (n,), (chunk,))
-        schema.create(group, schema.NETWORK["synapse/weight"], (n, 2), (chunk, 2))
+        for name, shape in (("source", (n,)), ("weight", (n, 2))):
+            spec, chunks = schema.NETWORK[f"synapse/{name}"], (chunk, *shape[1:])
+            schema.create(group, spec, shape, chunks, compressor="lz4")
     shared = dask.delayed(recipe, pure=True)
     write = dask.delayed(write_chunk, pure=False)
     tasks = [write(path, shared, chunk, start) for start in range(0, n, chunk)]

@@ -133,9 +133,9 @@ def create_import(
     write_tables(group, populations, parameters)
     schema.write(group, schema.NETWORK["synapse/indptr"], indptr)
     n, spec = int(indptr[-1]), schema.NETWORK["synapse/weight"]
-    schema.create(group, schema.NETWORK["synapse/source"], (n,), (chunk,))
+    schema.create(group, schema.NETWORK["synapse/source"], (n,), (chunk,), compressor="lz4")
     weight = schema.Array(spec.name, spec.dims, np.dtype(weight_dtype).name, "scale", spec.meaning)
-    schema.create(group, weight, (n, 2), (chunk, 2))
+    schema.create(group, weight, (n, 2), (chunk, 2), compressor="lz4")
     for name, values in zip(("step", "neuron"), sources or (), strict=False):
         schema.write(group, schema.NETWORK[f"spike_source/{name}"], values)
     return ImportWriter(group, path)

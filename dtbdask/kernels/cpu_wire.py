@@ -92,27 +92,26 @@ def _column(word: Any, first: Any, count: Any, threshold: Any, other: Any) -> An
 
 
 @njit(inline="always")
-def _keep(table: Any, stamp: Any, mark: Any, neuron: Any) -> Any:
+def _keep(table: Any, mark: Any, neuron: Any) -> Any:
     """Put a source into the hash set of one target; False if it was there."""
     mask = table.size - 1
+    entry = (np.uint64(mark) << np.uint64(32)) | np.uint64(neuron)
     at = np.int64((np.uint32(neuron) * np.uint32(0x9E3779B1)) >> np.uint32(7)) & mask
-    while stamp[at] == mark:
-        if table[at] == neuron:
+    while table[at] >> np.uint64(32) == np.uint64(mark):
+        if table[at] == entry:
             return False
         at = (at + 1) & mask
-    stamp[at] = mark
-    table[at] = neuron
+    table[at] = entry
     return True
 
 
 @njit(inline="always")
 def _neuron(word: Any, population: Any, target: Any, own: Any, first: Any, size: Any) -> Any:
     """Neuron of a population chosen by one word, never the target itself."""
-    n = size[population] - (population == own)
+    mine = population == own
+    n = size[population] - mine
     at = np.int64((np.uint64(word) * np.uint64(n)) >> np.uint64(32)) + first[population]
-    if population == own and at >= target:
-        return at + 1
-    return at
+    return at + (mine & (at >= target))
 
 
 @njit(inline="always")
@@ -127,6 +126,28 @@ def _draw(words: Any, slots: Any, n: Any, target: Any, rounds: Any, key: Any) ->
         words[1, i] = w1
         words[2, i] = w2
         words[3, i] = w3
+
+
+@njit(inline="always")
+def _choose(
+    picked: Any, outside: Any, words: Any, n: Any, first_term: Any, n_terms: Any, source: Any,
+    table: Any, threshold: Any, other: Any, far_indptr: Any, far_population: Any,
+    far_threshold: Any, far_other: Any,
+) -> None:  # fmt: skip
+    """Source populations of the first `n` draws, by their first and fourth words."""
+    n_outside = 0
+    for i in range(n):
+        term = _column(words[0, i], first_term, n_terms, threshold, other)
+        picked[i] = source[term]
+        outside[n_outside] = i
+        n_outside += table[term] >= 0
+        words[0, i] = table[term]
+    for j in range(n_outside):
+        i = outside[j]
+        low = far_indptr[np.int64(words[0, i])]
+        count = far_indptr[np.int64(words[0, i]) + 1] - low
+        entry = _column(words[3, i], low, count, far_threshold, far_other)
+        picked[i] += far_population[entry]
 
 
 @njit(nogil=True, cache=True)
@@ -162,10 +183,11 @@ def wire(
     words = np.empty((4, widest), np.uint32)
     slots, lost = np.empty(widest, np.uint32), np.empty(widest, np.uint32)
     chosen, kept = np.empty(widest, np.int64), np.empty(widest, np.int64)
+    picked, outside = np.empty(widest, np.int64), np.empty(widest + 1, np.int64)
     capacity = 4
     while capacity < 4 * widest:
         capacity *= 2
-    table, stamp = np.empty(capacity, np.uint32), np.full(capacity, -1, np.int64)
+    table = np.zeros(capacity, np.uint64)
     span = np.uint32(high - low + 1)
     indptr, near_source, near_table, threshold, other = terms
     far_indptr, far_population, far_threshold, far_other = far
@@ -174,32 +196,31 @@ def wire(
     for target in range(start, stop):
         while target >= first[own] + size[own]:
             own += 1
-        first_term, n_terms = indptr[own], indptr[own + 1] - indptr[own]
         d = n = degree[own]
+        mark = target - start + 1
         for k in range(d):
-            slots[k], chosen[k], kept[k] = k, -1, ROUNDS
+            slots[k], kept[k] = k, ROUNDS
         rounds = 0
         while n > 0 and rounds < ROUNDS:
             _draw(words, slots, n, target, rounds, key)
-            n_lost = 0
+            _choose(
+                picked, outside, words, n, indptr[own], indptr[own + 1] - indptr[own],
+                near_source, near_table, threshold, other,
+                far_indptr, far_population, far_threshold, far_other,
+            )  # fmt: skip
+            for i in range(n):
+                if rounds == 0 or _used_up(chosen, kept, rounds, d, slots[i], own, size):
+                    chosen[slots[i]] = picked[i]
             for i in range(n):
                 k = slots[i]
-                population = chosen[k]
-                if population < 0 or _used_up(chosen, kept, rounds, d, population, own, size):
-                    term = _column(words[0, i], first_term, n_terms, threshold, other)
-                    population, t = np.int64(near_source[term]), np.int64(near_table[term])
-                    if t >= 0:
-                        low_entry = far_indptr[t]
-                        n_entries = far_indptr[t + 1] - low_entry
-                        entry = _column(words[3, i], low_entry, n_entries, far_threshold, far_other)
-                        population += np.int64(far_population[entry])
-                at = _neuron(words[1, i], population, target, own, first, size)
-                chosen[k] = population
-                source[edge + k] = at
+                source[edge + k] = _neuron(words[1, i], chosen[k], target, own, first, size)
                 x, y = words[2, i] & np.uint32(255), (words[2, i] >> np.uint32(8)) & np.uint32(255)
                 weight[edge + k, 0] = np.uint32(low) + ((x * span) >> np.uint32(8))
                 weight[edge + k, 1] = np.uint32(low) + ((y * span) >> np.uint32(8))
-                if _keep(table, stamp, target, at):
+            n_lost = 0
+            for i in range(n):
+                k = slots[i]
+                if _keep(table, mark, source[edge + k]):
                     kept[k] = rounds
                 else:
                     lost[n_lost] = k
@@ -210,16 +231,14 @@ def wire(
         for i in range(n):
             k = slots[i]
             source[edge + k] = _next_free(source[edge + k], chosen[k], target, own, terms, far,
-                                          first, size, table, stamp)  # fmt: skip
+                                          first, size, table, mark)  # fmt: skip
         edge += d
 
 
 @njit(inline="always")
-def _used_up(
-    chosen: Any, kept: Any, rounds: Any, d: Any, population: Any, own: Any, size: Any
-) -> Any:
-    """Whether every neuron of a population was kept before this round."""
-    n = 0
+def _used_up(chosen: Any, kept: Any, rounds: Any, d: Any, slot: Any, own: Any, size: Any) -> Any:
+    """Whether every neuron of the population of a slot was kept before this round."""
+    n, population = 0, chosen[slot]
     for k in range(d):
         n += (chosen[k] == population) & (kept[k] < rounds)
     return n >= size[population] - (population == own)
@@ -227,13 +246,13 @@ def _used_up(
 
 @njit
 def _next_in(
-    at: Any, population: Any, target: Any, first: Any, size: Any, table: Any, stamp: Any
+    at: Any, population: Any, target: Any, first: Any, size: Any, table: Any, mark: Any
 ) -> Any:
     """Next neuron, cyclically in its population, not yet kept; -1 if there is none."""
     for _ in range(size[population]):
         at = (at + 1) % size[population]
         neuron = first[population] + at
-        if neuron != target and _keep(table, stamp, target, neuron):
+        if neuron != target and _keep(table, mark, neuron):
             return neuron
     return np.int64(-1)
 
@@ -241,11 +260,11 @@ def _next_in(
 @njit
 def _next_free(
     at: Any, population: Any, target: Any, own: Any, terms: Any, far: Any, first: Any, size: Any,
-    table: Any, stamp: Any,
+    table: Any, mark: Any,
 ) -> Any:  # fmt: skip
     """Next free neuron of its population, or of the first that has one among the own terms."""
     offset = np.int64(at) - first[population]
-    neuron = _next_in(offset, population, target, first, size, table, stamp)
+    neuron = _next_in(offset, population, target, first, size, table, mark)
     indptr, source, far_table, _, _ = terms
     far_indptr, far_population, _, _ = far
     for term in range(indptr[own], indptr[own + 1]):
@@ -257,7 +276,7 @@ def _next_free(
                 return neuron
             base = far_population[entry] if far_table[term] >= 0 else 0
             other = np.int64(source[term]) + np.int64(base)
-            neuron = _next_in(np.int64(-1), other, target, first, size, table, stamp)
+            neuron = _next_in(np.int64(-1), other, target, first, size, table, mark)
     return neuron  # never -1 when the recipe is feasible
 
 
