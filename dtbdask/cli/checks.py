@@ -1,0 +1,76 @@
+"""Verbs on this installation: doctor, verify-dtb, bench."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from dtbdask.cli.telling import CONNECTOME, as_json, tell, told
+
+
+@click.command()
+@as_json
+def doctor(as_json: bool) -> None:
+    """Say what is here, what is missing, and the command that mends it."""
+    from rich import print as show
+
+    from dtbdask import doctor as examination
+
+    found = examination.examine()
+    if as_json:
+        click.echo(json.dumps(found.to_dict()))
+    else:
+        show(examination.render(found))
+    sys.exit(0 if found.healthy else 1)
+
+
+@click.command("verify-dtb")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True
+)
+@click.option("--blocks", type=int, default=1, show_default=True)
+@as_json
+@told
+def verify_dtb(folder: Path, dtype: str, blocks: int, as_json: bool) -> None:
+    """Run the DTB blocks in FOLDER and compare with the trajectory in its ref.npz."""
+    from dtbdask.sim.verify import compare
+
+    tell(
+        asdict(compare(folder, dtype=dtype, blocks=blocks)),
+        as_json,
+        f"Against DTB's model, {dtype}",
+    )
+
+
+@click.command()
+@click.option("--data", help=f"Brain to build: {CONNECTOME}; by default a generated one.")
+@click.option("--neurons", type=int, default=100_000, show_default=True)
+@click.option("--degree", type=int, default=100, show_default=True)
+@click.option("--threads", type=int, help="Of the headline run; by default all cores.")
+@click.option(
+    "--repeats",
+    type=int,
+    default=3,
+    show_default=True,
+    help="Runs; the median counts.",
+)
+@as_json
+@told
+def bench(
+    data: str | None, neurons: int, degree: int, threads: int | None, repeats: int, as_json: bool
+) -> None:
+    """Time the wiring and the simulation of the default network on this machine."""
+    from dtbdask.bench import cores, measure
+    from dtbdask.graph.connectome import read_connectome
+    from dtbdask.graph.synthetic import synthetic_connectome
+
+    brain = read_connectome(data) if data else synthetic_connectome()
+    figures = measure(
+        brain, neurons=neurons, degree=degree, threads=threads or cores(), repeats=repeats
+    )
+    tell(figures, as_json, f"{brain.attrs['source']}, {neurons:,} neurons x {degree}")

@@ -1,0 +1,107 @@
+"""Verbs that run or show: demo, run, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dtbdask.cli.telling import CONNECTOME, as_json, tell, told
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="demo",
+    show_default=True,
+    help="Folder to write.",
+)
+@click.option("--data", help=f"Another brain: {CONNECTOME}.")
+@click.option("--tiny", is_flag=True, help="Seconds instead of minutes; figures mean little.")
+@as_json
+@told
+def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
+    """Read a brain, build it, simulate it, fit it, and draw a report."""
+    from dtbdask.demo import Size, demonstrate
+
+    size = Size()
+    if tiny:
+        size = Size(neurons=20_000, degree=40, seconds=2.0, members=6, frames=6, twin_frames=6)
+    numbers = demonstrate(out, data=data, size=size, say=lambda text: click.secho(text, err=True))
+    tell(numbers, as_json, "The numbers that matter")
+    click.secho(f"Look at {out / 'report.html'} and the pictures beside it.", bold=True, err=True)
+
+
+@click.command()
+@click.argument("network", type=click.Path(path_type=Path))
+@click.argument("recording", type=click.Path(path_type=Path))
+@click.option(
+    "--seconds", type=float, default=10.0, show_default=True, help="Biological time to record."
+)
+@click.option("--burn-in", type=float, default=1.0, show_default=True, help="Seconds before that.")
+@click.option("--record", default="rate,bold", show_default=True, help="Of rate, bold, spikes.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--tr", type=float, default=0.8, show_default=True, help="Time between BOLD frames, s."
+)
+@click.option("--cluster", default="local", show_default=True, help="local, none, or a scheduler.")
+@click.option("--workers", type=int, default=2, show_default=True, help="Of a local cluster.")
+@click.option("--overwrite", is_flag=True, help="Replace a recording that is there.")
+@as_json
+@told
+def run(
+    network: Path, recording: Path, seconds: float, burn_in: float, record: str, seed: int,
+    tr: float, cluster: str, workers: int, overwrite: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Simulate NETWORK and write RECORDING (a new .zarr)."""
+    from contextlib import nullcontext
+
+    from dtbdask.cluster import connect
+    from dtbdask.graph.network import open_network
+    from dtbdask.sim.session import Session
+
+    opened = open_network(network)
+    place = nullcontext(None) if cluster == "none" else connect(cluster, workers=workers)
+    with place as client, Session(opened, client, seed=seed, tr_s=tr) as session:
+        quantities = [quantity.strip() for quantity in record.split(",")]
+        session.check_run(seconds, quantities, recording, overwrite=overwrite)
+        if burn_in:
+            session.run(burn_in)
+        made = session.run(seconds, record=quantities, to=recording, overwrite=overwrite)
+    assert made is not None
+    data = made.to_xarray()
+    figures: dict[str, Any] = {"recording": str(recording), "seconds": seconds}
+    if "spike_count" in data:
+        figures["mean_rate_hz"] = float(data["spike_count"].sum()) / opened.n_neurons / seconds
+    tell(figures, as_json, "Recording")
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default="report.html", show_default=True)
+@click.option("--connectome", help=CONNECTOME[0].upper() + CONNECTOME[1:] + ".")
+@click.option("--recording", type=click.Path(path_type=Path))
+@click.option("--posterior", type=click.Path(path_type=Path))
+@click.option("--twin", type=click.Path(path_type=Path), help="Posterior of a twin experiment.")
+@click.option("--title", default="Whole-brain simulation", show_default=True)
+@told
+def report(
+    out: Path, connectome: str | None, recording: Path | None, posterior: Path | None,
+    twin: Path | None, title: str,
+) -> None:  # fmt: skip
+    """Draw whatever is given as one self-contained HTML page."""
+    from dtbdask import viz
+    from dtbdask.assim.cycle import open_posterior
+    from dtbdask.graph.connectome import read_connectome
+    from dtbdask.sim.record import open_recording
+
+    viz.report(
+        out,
+        brain=read_connectome(connectome) if connectome else None,
+        recording=open_recording(recording).to_xarray() if recording else None,
+        posterior=open_posterior(posterior) if posterior else None,
+        twin=open_posterior(twin) if twin else None,
+        title=title,
+    )
+    click.echo(str(out))
