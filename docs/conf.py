@@ -11,6 +11,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from dtbdask import rng, schema
 from dtbdask.graph.contract import BRAIN
+from dtbdask.graph.layouts import COLUMN_SYNAPSES, LAYOUTS
 from dtbdask.graph.parameters import PARAMETERS
 from dtbdask.sim import bold
 
@@ -62,6 +63,14 @@ def parameters() -> Table:
     ]
 
 
+def column() -> Table:
+    """Synapses of the micro-column, with sizes and relative in-degrees."""
+    motif = LAYOUTS["column"].cortex
+    head = ("target", "share of neurons", "in-degree", *motif.slots, "outside")
+    rows = zip(motif.slots, motif.size_share, motif.degree_scale, COLUMN_SYNAPSES, strict=True)
+    return head, [(slot, f"{s:.5f}", f"{d:.4f}", *counts) for slot, s, d, counts in rows]
+
+
 def balloon() -> Table:
     """Constants of the haemodynamic model."""
     return tuple(f"`{name}`" for name in bold.Constants._fields), [bold.CONSTANTS]
@@ -92,7 +101,8 @@ class TableOf(SphinxDirective):
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        made = {f.__name__: f for f in (arrays, parameters, balloon, steady_state, polynomials)}
+        tables = (arrays, parameters, column, balloon, steady_state, polynomials)
+        made = {function.__name__: function for function in tables}
         head, rows = made[self.arguments[0]](*self.arguments[1:])
         lines = [head, ("---",) * len(head), *rows]
         text = "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

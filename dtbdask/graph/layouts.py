@@ -193,7 +193,7 @@ COLUMN_SLOTS = ("L1E", "L1I", "L2/3E", "L2/3I", "L4E", "L4I", "L5E", "L5I", "L6E
 
 _LAYERS = {"L2/3": (33.8, 78, 22), "L4": (34.9, 80, 20), "L5": (7.6, 82, 18), "L6": (22.1, 83, 17)}
 _COLUMN_NEURONS = [share * part for share, *parts in _LAYERS.values() for part in parts]
-_COLUMN_SYNAPSES = (
+COLUMN_SYNAPSES = (
     (3554, 804, 881, 45, 431, 0, 136, 0, 1020),
     (1778, 532, 456, 29, 217, 0, 69, 0, 396),
     (417, 84, 1070, 690, 79, 93, 1686, 0, 1489),
@@ -203,11 +203,12 @@ _COLUMN_SYNAPSES = (
     (643, 46, 549, 196, 327, 126, 925, 597, 2609),
     (80, 8, 92, 3, 159, 11, 76, 499, 1794),
 )
+"""Synapses on a neuron of each live slot, by source slot and, last, from outside."""
 
 
 def _column(long_range: Sequence[str] | None = None) -> Motif:
     return Motif.from_counts(
-        COLUMN_SLOTS[2:], (True, False) * 4, _COLUMN_NEURONS, _COLUMN_SYNAPSES, long_range
+        COLUMN_SLOTS[2:], (True, False) * 4, _COLUMN_NEURONS, COLUMN_SYNAPSES, long_range
     )
 
 
