@@ -284,13 +284,16 @@ def update_root(group: zarr.Group, **changes: Any) -> None:
 def array(group: zarr.Group, name: str) -> Any:
     """One array of an open store, by its path; a slice of it is a NumPy array.
 
+    Zeros are written to it as they are, so that an absent chunk stays the mark of damage.
+
     Raises
     ------
     StoreError
         The store lacks it.
     """
     try:
-        return group[name]
+        opened: Any = group[name]
+        return opened.with_config({"write_empty_chunks": True})
     except KeyError as error:
         raise StoreError(f"{group.store_path}: damaged, array {name!r} is missing") from error
 
