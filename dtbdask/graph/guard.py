@@ -25,6 +25,12 @@ RATIO_LIMIT = 200
 SMALL = 16 * 2**20
 """Bytes that are harmless whatever they were packed into: a sparse small matrix packs very well."""
 
+LAZY_LIMIT = 256 * 2**30
+"""Bytes that a matrix read a few rows at a time may unpack to: 185,000 voxels of float64."""
+
+CHUNK_LIMIT = 256 * 2**20
+"""Bytes that a file may pack into one chunk, which is unpacked whole to read any part of it."""
+
 
 def digest(*paths: Path) -> str:
     """SHA-256, in hex, of the bytes of files in a row; a directory stands for its files."""
@@ -76,6 +82,20 @@ def refuse_bomb(path: Path, unpacked: int, packed: int | None) -> None:
         raise InputFileError(
             f"{path}: {packed:,} bytes would unpack to {unpacked:,}, more than {RATIO_LIMIT} times "
             "as many; if that is right, save it uncompressed (numpy.savez)"
+        )
+
+
+def refuse_endless(path: Path, name: str, unpacked: int, chunk: int) -> None:
+    """Refuse a matrix that, though read a few rows at a time, is too much in all or in a chunk."""
+    if unpacked > LAZY_LIMIT:
+        raise InputFileError(
+            f"{path}: {name[:80]!r} would unpack to {unpacked:,} bytes; "
+            f"at most {LAZY_LIMIT:,} are read, a few rows at a time"
+        )
+    if chunk > CHUNK_LIMIT:
+        raise InputFileError(
+            f"{path}: {name[:80]!r} is packed in chunks of {chunk:,} bytes, each unpacked whole; "
+            f"at most {CHUNK_LIMIT:,} are; write it again in smaller chunks"
         )
 
 

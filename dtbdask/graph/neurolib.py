@@ -22,7 +22,7 @@ import numpy as np
 from dtbdask.errors import InputError, InputFileError, MissingDependencyError
 from dtbdask.graph.contract import Isolated, Reading, assemble
 from dtbdask.graph.guard import decoding, digest, head
-from dtbdask.graph.readers import load_mat
+from dtbdask.graph.matlab import load_mat
 
 if TYPE_CHECKING:
     import xarray as xr

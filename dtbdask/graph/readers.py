@@ -1,8 +1,9 @@
-"""Reading connectomes that others wrote, one function a format; nothing here judges the content.
+"""Connectomes in files of our own kinds, `.npz` and Zarr; nothing here judges the content.
 
 A reader looks at sizes before it allocates, refuses Python objects, and tells what is wrong with a
-file as an `InputFileError`. What it returns is a `Reading`, plain arrays by name, which
-`dtbdask.graph.contract` checks.
+file as an `InputFileError`. What it returns is a `Reading`, arrays by name, which
+`dtbdask.graph.contract` checks; a large matrix among them stays in the file, as a Dask array in
+chunks of rows.
 
 A lost chunk of a Zarr store would read as zeros and a damaged one as other numbers; so what is
 written here is committed whole and ends every codec chain in crc32c (see `dtbdask.schema`).
@@ -13,21 +14,22 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.io
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from dtbdask import schema
-from dtbdask.errors import InputFileError, StoreError, StoreExistsError
-from dtbdask.graph.contract import BRAIN, Reading
-from dtbdask.graph.guard import SMALL, decoding, digest, head, listed, refuse_bomb
+from dtbdask.errors import InputError, InputFileError, StoreError, StoreExistsError
+from dtbdask.graph import dtb_voxels
+from dtbdask.graph.contract import BRAIN, MATRICES, Reading
+from dtbdask.graph.guard import SMALL, decoding, digest, head, refuse_bomb, refuse_endless
 from dtbdask.graph.npz import read_arrays
+from dtbdask.graph.rows import is_large, is_lazy, lazy, regions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -35,111 +37,18 @@ if TYPE_CHECKING:
 KIND = "connectome"
 """Kind of a Zarr store that holds a connectome."""
 
-DTB_TR_S = 0.8
-"""Repetition time, s, that DTB assumes for the 90-region file, which does not state it."""
-
-DTB_KEYS = {
-    "net_sum": "connection",
-    "roi_grey": "grey_matter",
-    "roi_rest_state": "bold_rest",
-    "roi_task_evaulation_reward": "bold_task",
-}
-"""Keys of the 90-region file of DTB (the misspelling is the file's) and our names."""
-
-_AAL_PAIRS = (
-    "Precentral", "Frontal_Sup", "Frontal_Sup_Orb", "Frontal_Mid", "Frontal_Mid_Orb",
-    "Frontal_Inf_Oper", "Frontal_Inf_Tri", "Frontal_Inf_Orb", "Rolandic_Oper",
-    "Supp_Motor_Area", "Olfactory", "Frontal_Sup_Medial", "Frontal_Med_Orb", "Rectus", "Insula",
-    "Cingulum_Ant", "Cingulum_Mid", "Cingulum_Post", "Hippocampus", "ParaHippocampal",
-    "Amygdala", "Calcarine", "Cuneus", "Lingual", "Occipital_Sup", "Occipital_Mid",
-    "Occipital_Inf", "Fusiform", "Postcentral", "Parietal_Sup", "Parietal_Inf", "SupraMarginal",
-    "Angular", "Precuneus", "Paracentral_Lobule", "Caudate", "Putamen", "Pallidum", "Thalamus",
-    "Heschl", "Temporal_Sup", "Temporal_Pole_Sup", "Temporal_Mid", "Temporal_Pole_Mid",
-    "Temporal_Inf",
-)  # fmt: skip
-
-AAL90 = tuple(f"{name}_{side}" for name in _AAL_PAIRS for side in "LR")
-"""Cerebral regions of the AAL atlas, left and right in turn (Tzourio-Mazoyer et al. 2002)."""
-
-_NUMERIC = (
-    "double",
-    "single",
-    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-)
-
-
-def read_mat(path: Path) -> Reading:
-    """Read the MATLAB 5 file of DTB's 90 regions: counts, grey matter, BOLD of rest and task."""
-    found = load_mat(path, required=("net_sum", "roi_grey"), optional=tuple(DTB_KEYS)[2:])
-    arrays = {DTB_KEYS[key]: values for key, values in found.items()}
-    grey = arrays["grey_matter"]
-    arrays["grey_matter"] = grey.ravel() if 1 in grey.shape else grey
-    if len(arrays["connection"]) == len(AAL90):
-        arrays["label"] = np.array(AAL90)
-    time = {"tr_s": DTB_TR_S, "tr_known": False, "note": "TR assumed: the file does not state it"}
-    attributes = {"source": f"DTB regions {path.name}", "sha256": digest(path), "licence": ""}
-    return Reading(arrays, attributes, {name: dict(time) for name in arrays if "bold" in name})
-
-
-def load_mat(
-    path: Path, required: Sequence[str], optional: Sequence[str] = ()
-) -> dict[str, NDArray[Any]]:
-    """Load named numeric variables of a MATLAB 5 file after looking at their sizes.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    required, optional : sequence of str
-        Variables that must and may be there; any other is left alone.
-
-    Returns
-    -------
-    dict of str to ndarray
-        The variables found, as stored.
-
-    Raises
-    ------
-    InputFileError
-        No MATLAB 5 file, damaged, too large, or short of a required variable.
-    """
-    _refuse_foreign_mat(path, head(path, 520))
-    with decoding(path, "a MATLAB 5 file"):
-        listing = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
-        if missing := [name for name in required if name not in listing]:
-            raise InputFileError(
-                f"{path}: lacks {listed(missing)}; needed are {listed(required)}, "
-                f"found are {listed(listing)}"
-            )
-        wanted = [name for name in (*required, *optional) if name in listing]
-        for name in wanted:
-            if listing[name][1] not in _NUMERIC:
-                raise InputFileError(
-                    f"{path}: {name!r} is of MATLAB class {listing[name][1]!r}; expected a full "
-                    "numeric matrix (in MATLAB: full(double(x)))"
-                )
-        unpacked = sum(8 * math.prod(map(int, listing[name][0])) for name in wanted)
-        refuse_bomb(path, unpacked, path.stat().st_size)
-        loaded = scipy.io.loadmat(path, variable_names=wanted)
-        return {name: np.asarray(loaded[name]) for name in wanted}
-
-
-def _refuse_foreign_mat(path: Path, start: bytes) -> None:
-    if start.startswith(b"MATLAB 7.3") or b"\x89HDF\r\n" in start:
-        raise InputFileError(
-            f"{path}: MATLAB v7.3 (HDF5), which is not read; save it again in MATLAB with "
-            "save(file, '-v7'), or take its arrays with h5py (they appear transposed) and write "
-            "them with numpy.savez(file, connection=..., grey_matter=...)"
-        )
-    if not start.startswith(b"MATLAB 5.0"):
-        raise InputFileError(
-            f"{path}: not a MATLAB 5 file: it starts with {start[:10]!r}, expected b'MATLAB 5.0'"
-        )
-
 
 def read_npz(path: Path) -> Reading:
-    """Read arrays by our names from an `.npz`; `tr_s` is the repetition time of its BOLD, in s."""
-    arrays = read_arrays(path)
+    """Read arrays by our names from an `.npz`; `tr_s` is the repetition time of its BOLD, in s.
+
+    DTB's `whole_brain_voxel_info.npz` is read too, by its names: see `dtbdask.graph.dtb_voxels`.
+    """
+    arrays = read_arrays(path, matrices=(*MATRICES, *dtb_voxels.MATRICES))
+    if "conn_prob" in arrays:
+        fields = {name: arrays[name] for name in dtb_voxels.FIELDS if name in arrays}
+        ours, notes = dtb_voxels.arrays_of(path, fields)
+        told = {"source": f"DTB voxels {path.name}", "sha256": digest(path), "licence": ""}
+        return Reading(ours, told, notes)
     with decoding(path, "an .npz archive of a connectome"):
         told = json.loads(str(arrays.pop("attributes", "{}")))
         attributes = dict(told.get("attributes", {}))
@@ -165,16 +74,43 @@ def read_zarr(path: Path) -> Reading:
                 "written without write_empty_chunks; an absent chunk is not taken for zeros"
             )
         found = dict(group.arrays())
-        refuse_bomb(path, sum(array.nbytes for array in found.values()), None)
-        arrays = {name: np.asarray(array[...]) for name, array in found.items()}
-        if "label" in arrays:
-            arrays["label"] = np.array([str(label) for label in arrays["label"]])
+        left = [name for name in MATRICES if name in found and is_large(found[name].shape)]
+        refuse_bomb(path, sum(a.nbytes for name, a in found.items() if name not in left), None)
+        arrays: dict[str, Any] = {
+            name: _lazy(path, name, array) if name in left else np.asarray(array[...])
+            for name, array in found.items()
+        }
+        for name in [name for name in ("label", "region") if name in arrays]:
+            if arrays[name].dtype.kind not in "iu":
+                arrays[name] = np.array([str(text) for text in arrays[name]])
         details = {name: _own_attributes(array) for name, array in found.items()}
         told: dict[str, Any] = group.attrs.asdict()
         if schema.ROOT in told:
             told = told[schema.ROOT]["attributes"]
         attributes = {"source": path.name, "licence": "", **told, "sha256": digest(path)}
     return Reading(arrays, attributes, details)
+
+
+def _lazy(path: Path, name: str, array: zarr.Array[Any]) -> Any:
+    """Make a Dask array of one that stays in its store."""
+    chunk = array.shards or array.chunks
+    dtype = np.dtype(array.dtype)
+    refuse_endless(path, name, array.nbytes, math.prod(chunk) * dtype.itemsize)
+    rows, columns = array.shape
+    return lazy(_Rows(path.absolute(), name), (rows, columns), dtype, chunk[0])
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of an array of a store."""
+
+    path: Path
+    name: str
+
+    def __call__(self, start: int, stop: int) -> NDArray[Any]:
+        with decoding(self.path, "a Zarr v3 group"):
+            group = zarr.open_group(self.path, mode="r")
+            return np.asarray(schema.read(group, self.name, start, stop))
 
 
 def _own_attributes(array: zarr.Array[Any]) -> dict[str, Any]:
@@ -201,12 +137,20 @@ def write_npz(reading: Reading, path: Path, *, overwrite: bool) -> None:
         raise StoreExistsError(
             f"{path} exists already; it was left untouched; pass overwrite to replace it"
         )
+    arrays = {}
+    for name, values in reading.arrays.items():
+        if is_lazy(values) and is_large(values.shape):
+            raise InputError(
+                f"{path}: {name} of {values.shape[0]:,} voxels is too large for one .npz, which is "
+                "written from memory; write a .zarr"
+            )
+        arrays[name] = np.asarray(values)
     told = {"attributes": reading.attributes, "details": reading.details}
     text = np.array(json.dumps(told, default=str))
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **reading.arrays, attributes=text)
+            np.savez(file, allow_pickle=False, **arrays, attributes=text)
         part.replace(path)
     except OSError as error:
         raise StoreError(f"cannot write a connectome at {path}: {error.strerror}") from error
@@ -220,16 +164,26 @@ def write_zarr(reading: Reading, path: Path, *, overwrite: bool) -> None:
     told = json.loads(json.dumps([reading.attributes, reading.details], default=str))
     group = schema.create_store(path, KIND, {"attributes": told[0]}, overwrite=overwrite)
     for name, values in reading.arrays.items():
-        if name == "label":
-            _write_labels(group, BRAIN[name], values)
+        spec = BRAIN[name]
+        rows = max(1, SMALL // max(1, math.prod(values.shape[1:]) * values.dtype.itemsize))
+        if spec.dtype == "str":
+            _write_text(group, spec, values)
+        elif name in MATRICES:
+            _write_matrix(group, replace(spec, dtype=str(values.dtype)), values, rows)
         else:
-            rows = max(1, SMALL // max(1, values[:1].nbytes))
-            schema.write(group, BRAIN[name], values, chunk=rows)
+            schema.write(group, spec, values, chunk=rows)
         group[name].update_attributes(told[1].get(name, {}))
     schema.commit(group)
 
 
-def _write_labels(group: zarr.Group, spec: schema.Array, labels: NDArray[np.str_]) -> None:
+def _write_matrix(group: zarr.Group, spec: schema.Array, values: Any, rows: int) -> None:
+    """Write a matrix chunk by chunk, each whole and once; a Dask array is never held whole."""
+    array = schema.create(group, spec, values.shape, (rows, values.shape[1]))
+    for start, block in regions(values, rows):
+        array[start : start + len(block)] = block
+
+
+def _write_text(group: zarr.Group, spec: schema.Array, labels: NDArray[np.str_]) -> None:
     array = group.create_array(
         spec.name,
         shape=labels.shape,

@@ -283,11 +283,29 @@ def test_a_single_voxel_needs_no_other_and_dropping_all_is_an_error():
 # where it is read from and written to
 
 
-@pytest.mark.parametrize("name", ["brain.csv", "brain", "brain.nii.gz"])
+@pytest.mark.parametrize("name", ["brain.tck", "brain", "brain.nii.gz"])
 def test_an_unknown_suffix_lists_what_is_read(tmp_path, name):
     (tmp_path / name).write_text("1 2 3")
-    with pytest.raises(InputError, match=r"no known kind.*\.mat.*\.npz.*Zarr.*neurolib.*xarray"):
+    message = r"no known kind.*\.mat.*\.npz.*\.zip.*\.csv.*Zarr.*neurolib.*xarray"
+    with pytest.raises(InputError, match=message):
         read_connectome(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["mat", "npz", "zip", "csv", "zarr"])
+def test_every_kind_of_source_tells_an_empty_file_a_missing_one_and_a_folder(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    with pytest.raises(InputFileError, match=rf"a\.{kind}: cannot be read: No such file"):
+        read_connectome(path)
+    path.write_bytes(b"")
+    with pytest.raises(InputFileError, match=r"the file is empty \(0 bytes\)"):
+        read_connectome(path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputFileError, match=r"Is a directory|not a Zarr v3 group"):
+        read_connectome(path)
+    (path / "notes.csv").write_text("a,b")
+    with pytest.raises(InputFileError, match=r"Is a directory|'notes\.csv' not known"):
+        read_connectome(path)
 
 
 def test_writing_leaves_what_is_there_unless_told_to_replace_it(tmp_path):
