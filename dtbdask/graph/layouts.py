@@ -51,6 +51,7 @@ class Motif:
 
     def __post_init__(self) -> None:
         n = len(self.slots)
+        _distinct("motif", self.slots)
         if not self.degree_scale:
             object.__setattr__(self, "degree_scale", (1.0,) * n)
         names = ("excitatory", "size_share", "outer", "long_range", "degree_scale", "local")
@@ -62,11 +63,9 @@ class Motif:
         self._check_shares()
 
     def _check_shares(self) -> None:
-        rows = np.column_stack([np.array(self.local, float).reshape(len(self.slots), -1),
-                                self.outer])  # fmt: skip
-        if rows.shape[1] != len(self.slots) + 1:
-            raise InputError(f"motif: local has rows of {rows.shape[1] - 1} entries, not of "
-                             f"{len(self.slots)}")  # fmt: skip
+        if bad := [len(row) for row in self.local if len(row) != len(self.slots)]:
+            raise InputError(f"motif: local has rows of {bad[0]} entries, not of {len(self.slots)}")
+        rows = np.column_stack([np.array(self.local, float), self.outer])
         sums = {
             f"local and outer of {slot}": row for slot, row in zip(self.slots, rows, strict=True)
         }
@@ -75,7 +74,8 @@ class Motif:
             sums["long_range"] = np.array(self.long_range)
         for name, values in sums.items():
             if not (np.isfinite(values).all() and (values >= 0).all()):
-                raise InputError(f"motif: {name} has {values.min():g}; shares are 0 or more")
+                bad = values[~(np.isfinite(values) & (values >= 0))][0]
+                raise InputError(f"motif: {name} has {bad:g}; shares are 0 or more")
             if abs(values.sum() - 1) > TOLERANCE:
                 raise InputError(f"motif: {name} add up to {values.sum():.6g}; they must make 1")
         if not all(np.isfinite(scale) and scale > 0 for scale in self.degree_scale):
@@ -115,9 +115,17 @@ class Motif:
                 f"motif: neurons has shape {size.shape} and synapses {counts.shape}; for "
                 f"{len(slots)} slots expected ({len(slots)},) and ({len(slots)}, {len(slots) + 1})"
             )
+        if len(excitatory) != len(slots):
+            raise InputError(
+                f"motif: excitatory has {len(excitatory)} entries for {len(slots)} slots"
+            )
         total = counts.sum(axis=1)
-        if not ((size > 0).all() and (counts >= 0).all() and (total > 0).all()):
-            raise InputError("motif: each slot needs neurons and synapses, none negative")
+        for name, values, least in (("neurons", size, size), ("synapses", counts, total)):
+            low = min(values.min(), least.min())
+            if not (low >= 0 and least.min() > 0):
+                raise InputError(
+                    f"motif: {name} of a slot are {low:g}; each needs some, and none is negative"
+                )
         leaving = [s for s, e in zip(slots, excitatory, strict=True) if e]
         leaving = leaving if long_range is None else list(long_range)
         if unknown := sorted(set(leaving) - set(slots)):
@@ -156,6 +164,11 @@ class Layout:
     def __post_init__(self) -> None:
         if not self.dtb_slots:
             object.__setattr__(self, "dtb_slots", tuple(range(len(self.slots))))
+        _distinct("layout", self.slots)
+        if len(self.dtb_slots) != len(self.slots):
+            raise InputError(
+                f"layout: dtb_slots is {self.dtb_slots}; expected one for each of {self.slots}"
+            )
         for motif in self.motifs:
             if unknown := sorted(set(motif.slots) - set(self.slots)):
                 raise InputError(f"layout: slots {unknown} of a motif are not among {self.slots}")
@@ -169,6 +182,11 @@ class Layout:
     def of(cls, motif: Motif) -> Layout:
         """The same motif, one's own for instance, in every voxel."""
         return cls(motif.slots, motif)
+
+
+def _distinct(what: str, slots: Sequence[str]) -> None:
+    if len(set(slots)) < len(slots):
+        raise InputError(f"{what}: slots are {tuple(slots)}; each needs a name of its own")
 
 
 VOXEL = Motif(

@@ -98,10 +98,11 @@ class Mixture:
         -------
         (..., population) float64
         """
-        pulled = weight @ self._direct()
+        rows = np.reshape(weight, (-1, self.n_populations))
+        pulled = rows @ self._direct()
         for terms, tables in self._far():
-            pulled = pulled + (weight @ terms) @ tables
-        result: Floats = np.asarray(pulled)
+            pulled = pulled + (rows @ terms) @ tables
+        result: Floats = np.asarray(pulled).reshape(np.shape(weight))
         return result
 
     def push(self, value: Floats, *, support: bool = False) -> Floats:
@@ -140,7 +141,7 @@ class Mixture:
         own = self.source[near] == self.population[near]
         each[near] = self.share[near] / np.maximum(size[self.source[near]] - own, 1)
         for place in np.unique(self.source[~near]):
-            offered = np.maximum(size[self.far_population + place], 1)
+            offered = np.maximum(size[self._at(int(place))], 1)
             densest = np.maximum.reduceat(self.far_share / offered, self.far_indptr[:-1])
             at = ~near & (self.source == place)
             each[at] = self.share[at] * densest[self.table[at]]
@@ -148,6 +149,15 @@ class Mixture:
             return np.zeros(self.n_populations)
         most: Floats = np.maximum.reduceat(each, self.indptr[:-1])
         return most
+
+    def _at(self, place: int) -> NDArray[np.int32]:
+        """Population of each far entry at a place; any, where its voxel has no such place.
+
+        No term leads to that: far tables are of voxels of one kind.
+        """
+        last = np.int32(self.n_populations - 1)
+        found: NDArray[np.int32] = np.minimum(self.far_population + np.int32(place), last)
+        return found
 
     def _direct(self) -> sp.csr_array:
         n, near = self.n_populations, self.table < 0
@@ -161,7 +171,7 @@ class Mixture:
         for place in np.unique(self.source[self.table >= 0]):
             at = (self.table >= 0) & (self.source == place)
             terms = sp.csr_array((self.share[at], (owner[at], self.table[at])), shape=(n, n_tables))
-            columns = self.far_population + place
+            columns = self._at(int(place))
             tables = sp.csr_array((self.far_share, columns, self.far_indptr), shape=(n_tables, n))
             pairs.append((terms, tables))
         return pairs

@@ -8,7 +8,7 @@ part among the voxels.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dtbdask.errors import InputError, whole_number
 from dtbdask.graph.layouts import Layout, Motif, layout_of
+from dtbdask.graph.mixing import mix
 from dtbdask.graph.mixture import Mixture
 from dtbdask.graph.shares import entries, normalise
 
@@ -147,8 +148,12 @@ def populate(
     place = np.arange(voxel.size) - first[voxel]
     tables = [_table(plan, motif) for motif in plan.motifs]
 
+    shares = normalise(brain["connection"].data)
+    delay = None if speed is None else _delays(brain, shares, speed, dt_ms)
+
     def of(name: str) -> Any:
-        columns = np.zeros((len(tables), max(counts)), tables[0][name].dtype)
+        widest = max(table[name].size for table in tables)
+        columns = np.zeros((len(tables), widest), tables[0][name].dtype)
         for row, table in enumerate(tables):
             columns[row, : table[name].size] = table[name]
         return columns[kind[voxel], place]
@@ -160,7 +165,7 @@ def populate(
         excitatory=of("excitatory").astype(bool),
         size=np.maximum(wanted, min_size),
         degree=np.maximum(degree * of("degree_scale").astype(float), 1).astype(np.int32),
-        mixture=_mixture(brain, plan, kind, first, speed, dt_ms),
+        mixture=mix(shares, plan, kind, first, delay),
     )
     check_feasible(populations, _names(brain, populations, plan), neurons, degree)
     return populations
@@ -191,72 +196,6 @@ def _names(brain: xr.Dataset, populations: Populations, layout: Layout) -> list[
     labels = brain["label"].values
     where = zip(populations.voxel, populations.slot, strict=True)
     return [f"{labels[v]} {layout.slots[s]}" for v, s in where]
-
-
-def _mixture(
-    brain: xr.Dataset, layout: Layout, kind: Ints, first: Ints, speed: float | None, dt_ms: float
-) -> Mixture:
-    """Terms of all populations, and far tables for each voxel and kind of source voxel."""
-    connection = brain["connection"].data
-    shares = normalise(connection)
-    alone = kind.size == 1
-    row = np.repeat(np.arange(kind.size), np.diff(shares.indptr))
-    n_kinds = len(layout.motifs)
-    group = row * n_kinds + kind[shares.indices]
-    order = np.argsort(group, kind="stable")
-    group = group[order]
-    used, count = np.unique(group, return_counts=True)
-    table_of = np.full(kind.size * n_kinds, -1, np.int64)
-    table_of[used] = np.arange(used.size)
-    weight = np.zeros(kind.size * n_kinds)
-    np.add.at(weight, group, shares.data[order])
-    terms = [
-        _terms(layout, k, np.flatnonzero(kind == k), first, table_of, weight, alone)
-        for k in range(n_kinds)
-    ]
-    population, source, table, share = (
-        np.concatenate([part[i] for part in terms]) for i in range(4)
-    )
-    by_population = np.lexsort((source, table, population))
-    n_terms = np.bincount(population, minlength=int(first[-1]))
-    mixture = Mixture(
-        np.concatenate([[0], np.cumsum(n_terms)]).astype(np.int64),
-        source[by_population].astype(np.int32),
-        table[by_population].astype(np.int32),
-        share[by_population],
-        np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
-        first[shares.indices[order]].astype(np.int32),
-        shares.data[order] / np.repeat(weight[used], count),
-    )
-    if speed is None:
-        return mixture
-    return replace(mixture, far_delay=_delays(brain, shares, speed, dt_ms)[order])
-
-
-def _terms(
-    layout: Layout, own: int, voxel: Ints, first: Ints, table_of: Ints, weight: Floats, alone: bool
-) -> tuple[Ints, Ints, Ints, Floats]:
-    """Population, source, table and share of the terms of the voxels of one kind."""
-    motif, n_kinds = layout.motifs[own], len(layout.motifs)
-    local, outer = np.array(motif.local), np.array(motif.outer)
-    if alone:  # a sole voxel is its own outside
-        local, outer = local + np.outer(outer, motif.long_range), np.zeros_like(outer)
-    parts = []
-    for a, b in np.argwhere(local > 0):
-        here = first[voxel]
-        parts.append(
-            (here + a, here + b, np.full(voxel.size, -1), np.full(voxel.size, local[a, b]))
-        )
-    for k, other in enumerate(layout.motifs):
-        at = voxel * n_kinds + k
-        heard, at = voxel[table_of[at] >= 0], at[table_of[at] >= 0]
-        for a, b in np.argwhere(np.outer(outer, other.long_range) > 0):
-            share = outer[a] * other.long_range[b] * weight[at]
-            parts.append((first[heard] + a, np.full(heard.size, b), table_of[at], share))
-    population, source, table, share = (
-        np.concatenate([part[i] for part in parts]) for i in range(4)
-    )
-    return population, source, table, share
 
 
 def _delays(
