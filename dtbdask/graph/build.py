@@ -19,6 +19,7 @@ from dtbdask.graph.connectome import validate_connectome
 from dtbdask.graph.factors import gamma_factors
 from dtbdask.graph.layouts import Layout, Motif, describe, layout_of
 from dtbdask.graph.network import Network, digest_of, open_network, synapses_per_chunk
+from dtbdask.graph.parameter_sets import ParameterSet, spread
 from dtbdask.graph.parameters import PARAMETERS, Parameters, known
 from dtbdask.graph.population import Populations, populate
 from dtbdask.graph.store import write_tables
@@ -41,6 +42,7 @@ def build(
     min_size: int = 0,
     weights: tuple[int, int] = (0, 255),
     speed: float | None = None,
+    parameter_set: str | ParameterSet | None = None,
     parameters: Mapping[str, ArrayLike] | None = None,
     neuron_parameters: Mapping[str, ArrayLike] | None = None,
     gamma: Mapping[str, float] | None = None,
@@ -73,9 +75,11 @@ def build(
         Smallest and largest weight in 1/255; uniform between them.
     speed : float, optional
         Conduction speed, mm/ms: the brain's tract lengths become axonal delays; see `populate`.
+    parameter_set : str or ParameterSet, optional
+        Values that belong together, of `dtbdask.graph.parameter_sets.PARAMETER_SETS`; by default
+        those of `dtbdask.graph.parameters.PARAMETERS`.
     parameters : mapping of str to float or (population,) float, optional
-        Values that replace defaults of `dtbdask.graph.parameters.PARAMETERS`; a set of
-        `dtbdask.graph.parameter_sets` is spread over the populations by its function `spread`.
+        Values that replace them.
     neuron_parameters : mapping of str to (neuron,) float, optional
         Values of single neurons.
     gamma : mapping of str to float, optional
@@ -104,16 +108,20 @@ def build(
     brain = validate_connectome(brain)
     populations = populate(brain, neurons, degree, layout, min_size=min_size, speed=speed)
     recipe = Recipe.make(populations, seed, weights)
-    values = Parameters.make(populations.size.size, parameters)
+    slots = layout_of(layout)
+    given: dict[str, ArrayLike] = {}
+    if parameter_set is not None:
+        given |= spread(parameter_set, [slots.slots[slot] for slot in populations.slot])
+    values = Parameters.make(populations.size.size, {**given, **(parameters or {})})
     values = _of_neurons(values, populations, recipe.seed, neuron_parameters or {}, gamma or {})
     if synapses not in ("stored", "procedural"):
         raise InputError(f"synapses is {synapses!r}; use 'stored' or 'procedural'")
     chunk = synapses_per_chunk(chunk)
-    slots = layout_of(layout)
     attributes = {
         "seed": recipe.seed, "layout": describe(layout), "slots": slots.slots,
         "dtb_slots": slots.dtb_slots, "degree": int(degree), "neurons": int(neurons),
-        "weights": recipe.weights, "gamma": dict(gamma or {}), "synapses": synapses, "chunk": chunk,
+        "weights": recipe.weights, "gamma": dict(gamma or {}),
+        "parameter_set": getattr(parameter_set, "name", parameter_set), "synapses": synapses, "chunk": chunk,
         "source": str(brain.attrs.get("source", "")), "speed": speed,
         "source_sha256": str(brain.attrs.get("sha256", "")),
         "labels": [str(label) for label in brain["label"].values],
