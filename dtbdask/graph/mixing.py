@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -102,9 +103,14 @@ def _far(shares: sp.csr_array, kind: Ints, n_kinds: int, delay: NDArray[np.uint1
         counts.append(count[used])
         share = value if n_kinds == 1 else value / np.repeat(weight, count)
         picked.append((column, share, delays))
-    voxel, share, delays = (np.concatenate(column) for column in zip(*picked, strict=True))
+    voxel, share, delays = (_joined(column) for column in zip(*picked, strict=True))
     indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
     return _Far(np.array(tables), np.array(weights), indptr, voxel, share, delays)
+
+
+def _joined(parts: tuple[NDArray[Any], ...]) -> NDArray[Any]:
+    """The parts one after another; a sole one is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _of_kind(

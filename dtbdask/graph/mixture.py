@@ -9,7 +9,9 @@ voxel gives. Row = target, column = source.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,6 +19,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+STRETCH = 1 << 22
+"""Entries of far tables that are looked at together."""
 
 
 def _no_delay() -> NDArray[np.uint16]:
@@ -118,15 +123,15 @@ class Mixture:
         -------
         (population,) float64
         """
-
-        def of(matrix: sp.csr_array) -> sp.csr_array:
-            return sp.csr_array(matrix.astype(bool).astype(float)) if support else matrix
-
-        pushed = of(self._direct()) @ value
-        for terms, tables in self._far():
-            pushed = pushed + of(terms) @ (of(tables) @ value)
-        result: Floats = np.asarray(pushed)
-        return result
+        weight = np.ones_like(self.share) if support else self.share
+        each, near = np.zeros(self.share.size), self.table < 0
+        each[near] = weight[near] * value[self.source[near]]
+        for place in np.unique(self.source[~near]):
+            at, of = ~near & (self.source == place), self._at(int(place))
+            at_place = partial(_weighted, value, of, None if support else self.far_share)
+            each[at] = weight[at] * self._per_table(np.add, at_place)[self.table[at]]
+        pushed = np.bincount(self.population, weights=each, minlength=self.n_populations)
+        return pushed.astype(np.float64)
 
     def crowding(self, size: Ints) -> Floats:
         """Largest share of a single neuron in a population's in-edges: (population,) float64.
@@ -141,14 +146,26 @@ class Mixture:
         own = self.source[near] == self.population[near]
         each[near] = self.share[near] / np.maximum(size[self.source[near]] - own, 1)
         for place in np.unique(self.source[~near]):
-            offered = np.maximum(size[self._at(int(place))], 1)
-            densest = np.maximum.reduceat(self.far_share / offered, self.far_indptr[:-1])
-            at = ~near & (self.source == place)
-            each[at] = self.share[at] * densest[self.table[at]]
+            at, of = ~near & (self.source == place), self._at(int(place))
+            at_place = partial(_weighted, 1 / np.maximum(size, 1), of, self.far_share)
+            each[at] = self.share[at] * self._per_table(np.maximum, at_place)[self.table[at]]
         if not each.size:
             return np.zeros(self.n_populations)
         most: Floats = np.maximum.reduceat(each, self.indptr[:-1])
         return most
+
+    def _per_table(self, reduce: np.ufunc, entry: Callable[[slice], Floats]) -> Floats:
+        """A reduction of the entries of each far table, a stretch of them at a time."""
+        n_tables = self.far_indptr.size - 1
+        found, table = np.empty(n_tables), 0
+        while table < n_tables:
+            low = self.far_indptr[table]
+            stop = int(np.searchsorted(self.far_indptr, low + STRETCH, side="right")) - 1
+            stop = min(max(stop, table + 1), n_tables)
+            starts = self.far_indptr[table:stop] - low
+            found[table:stop] = reduce.reduceat(entry(slice(low, self.far_indptr[stop])), starts)
+            table = stop
+        return found
 
     def _at(self, place: int) -> NDArray[np.int32]:
         """Population of each far entry at a place; any, where its voxel has no such place.
@@ -175,3 +192,9 @@ class Mixture:
             tables = sp.csr_array((self.far_share, columns, self.far_indptr), shape=(n_tables, n))
             pairs.append((terms, tables))
         return pairs
+
+
+def _weighted(value: Floats, of: NDArray[np.int32], share: Floats | None, entry: slice) -> Floats:
+    """Value of the population of each entry, times its share if there are shares."""
+    found = value[of[entry]]
+    return found if share is None else found * share[entry]

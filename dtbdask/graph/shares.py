@@ -56,9 +56,16 @@ def normalise(connection: NDArray[Any] | da.Array) -> sp.csr_array:
     if n == 1:
         return sp.csr_array(np.ones((1, 1)))
     parts = [_shares(start, np.array(rows, np.float64)) for start, rows in stretches(connection)]
-    shares = sp.csr_array(sp.vstack(parts, format="csr"))
-    shares.indices = shares.indices.astype(np.int32)
-    shares.indptr = shares.indptr.astype(np.int64)
+    per_row = np.concatenate([np.diff(part.indptr) for part in parts])
+    indptr = np.concatenate([[0], np.cumsum(per_row)]).astype(np.int64)
+    data, indices = np.empty(indptr[-1]), np.empty(indptr[-1], np.int32)
+    at = 0
+    while parts:  # each is let go once it is copied
+        part = parts.pop(0)
+        data[at : at + part.nnz], indices[at : at + part.nnz] = part.data, part.indices
+        at += part.nnz
+    shares = sp.csr_array((n, n), dtype=np.float64)
+    shares.data, shares.indices, shares.indptr = data, indices, indptr
     return shares
 
 
