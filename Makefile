@@ -54,7 +54,7 @@ $(VENV)/.for-demo: pyproject.toml $(VENV)/.made
 
 # One stamp for each dependency group of pyproject.toml.
 $(VENV)/.for-%: pyproject.toml $(VENV)/.made
-	$(INSTALL) --editable '.[viz,formats]' --group $*
+	$(INSTALL) --editable '.[viz,formats,partition]' --group $*
 	@touch $@
 
 # Its data files only, so without its dependencies; without them other data are used.

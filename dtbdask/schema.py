@@ -382,7 +382,7 @@ def open_store(path: str | Path, kind: str, *, status: str = "complete") -> zarr
         lack = _tell(missing) if missing else "its commit mark is absent"
         raise StoreError(
             f"{path}: this {kind} was never completed ({lack}); "
-            "run the same command again to resume"
+            f"{root.get('again', 'run the same command again to resume')}"
         )
     if missing:
         raise StoreError(f"{path}: damaged, {_tell(missing)}")

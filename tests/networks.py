@@ -5,6 +5,7 @@ import scipy.sparse as sp
 import xarray as xr
 from hypothesis import strategies as st
 
+from dtbdask.graph.layouts import LAYOUTS, Layout, Motif
 from dtbdask.graph.mixture import Mixture
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameters
@@ -59,3 +60,54 @@ def drawn_populations(draw):
         voxel=np.arange(n), slot=np.zeros(n, np.int64), excitatory=np.arange(n) % 2 == 0,
         size=size, degree=np.array(degree, np.int32), mixture=Mixture.direct(sp.csr_array(matrix)),
     )  # fmt: skip
+
+
+@st.composite
+def drawn_brains(draw, isolated=False):
+    """Brains of one to six voxels, any of them cortex, with tracts of up to 200 mm."""
+    n = draw(st.integers(1, 6))
+    counts = draw(st.lists(st.integers(0, 50), min_size=n * n, max_size=n * n))
+    fibres = np.array(counts, float).reshape(n, n)
+    if not isolated:
+        fibres[np.arange(n), (np.arange(n) + 1) % n] += 1
+    grey = draw(st.lists(st.floats(0.2, 0.8), min_size=n, max_size=n))
+    length = draw(st.lists(st.floats(0, 200), min_size=n * n, max_size=n * n))
+    cortex = draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    return xr.Dataset(
+        {
+            "connection": (("voxel", "voxel_source"), fibres),
+            "grey_matter": ("voxel", np.array(grey)),
+            "tract_length": (("voxel", "voxel_source"), np.array(length).reshape(n, n)),
+            "is_cortex": ("voxel", np.array(cortex)),
+        },
+        coords={"label": ("voxel", [f"region {v}" for v in range(n)])},
+    )
+
+
+@st.composite
+def drawn_motifs(draw, letter="s"):
+    """One's own circuits of up to four populations, from counts; the first excites."""
+    n = draw(st.integers(1, 4))
+    row = st.lists(st.integers(0, 5), min_size=n + 1, max_size=n + 1).filter(any)
+    slots = [f"{letter}{k}" for k in range(n)]
+    return Motif.from_counts(
+        slots,
+        [True, *draw(st.lists(st.booleans(), min_size=n - 1, max_size=n - 1))],
+        draw(st.lists(st.integers(5, 20), min_size=n, max_size=n)),
+        [draw(row) for _ in slots],
+        draw(st.none() | st.lists(st.sampled_from(slots), min_size=1, unique=True)),
+    )
+
+
+@st.composite
+def drawn_layouts(draw):
+    """A known layout, one's own, or two of one's own with a slot in common."""
+    kind = draw(st.sampled_from([*LAYOUTS, "own", "two"]))
+    if kind in LAYOUTS:
+        return LAYOUTS[kind]
+    cortex = draw(drawn_motifs())
+    if kind == "own":
+        return Layout.of(cortex)
+    other = draw(drawn_motifs(draw(st.sampled_from("st"))))
+    slots = tuple(dict.fromkeys([*other.slots, *cortex.slots]))
+    return Layout(slots, cortex, other)

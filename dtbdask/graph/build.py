@@ -42,6 +42,7 @@ def build(
     min_size: int = 0,
     weights: tuple[int, int] = (0, 255),
     speed: float | None = None,
+    dt_ms: float = 1.0,
     parameter_set: str | ParameterSet | None = None,
     parameters: Mapping[str, ArrayLike] | None = None,
     neuron_parameters: Mapping[str, ArrayLike] | None = None,
@@ -75,6 +76,8 @@ def build(
         Smallest and largest weight in 1/255; uniform between them.
     speed : float, optional
         Conduction speed, mm/ms: the brain's tract lengths become axonal delays; see `populate`.
+    dt_ms : float
+        Step of the delays, ms.
     parameter_set : str or ParameterSet, optional
         Values that belong together, of `dtbdask.graph.parameter_sets.PARAMETER_SETS`; by default
         those of `dtbdask.graph.parameters.PARAMETERS`.
@@ -106,7 +109,9 @@ def build(
         Something else is at `path`; it was left untouched.
     """
     brain = validate_connectome(brain)
-    populations = populate(brain, neurons, degree, layout, min_size=min_size, speed=speed)
+    populations = populate(
+        brain, neurons, degree, layout, min_size=min_size, speed=speed, dt_ms=dt_ms
+    )
     recipe = Recipe.make(populations, seed, weights)
     slots = layout_of(layout)
     given: dict[str, ArrayLike] = {}
@@ -120,12 +125,14 @@ def build(
     attributes = {
         "seed": recipe.seed, "layout": describe(layout), "slots": slots.slots,
         "dtb_slots": slots.dtb_slots, "degree": int(degree), "neurons": int(neurons),
-        "weights": recipe.weights, "gamma": dict(gamma or {}),
-        "parameter_set": getattr(parameter_set, "name", parameter_set), "synapses": synapses, "chunk": chunk,
-        "source": str(brain.attrs.get("source", "")), "speed": speed,
+        "weights": recipe.weights, "synapses": synapses, "chunk": chunk,
+        "gamma": {name: float(shape) for name, shape in (gamma or {}).items()},
+        "parameter_set": getattr(parameter_set, "name", parameter_set),
+        "speed": None if speed is None else float(speed), "delay_dt_ms": float(dt_ms),
+        "source": str(brain.attrs.get("source", "")),
         "source_sha256": str(brain.attrs.get("sha256", "")),
         "labels": [str(label) for label in brain["label"].values],
-        "recipe_sha256": digest_of(recipe, values),
+        "recipe_sha256": digest_of(populations, values, recipe.seed, recipe.weights),
     }  # fmt: skip
     attributes = json.loads(json.dumps(attributes))
     begun = _begun(path, attributes)
@@ -156,8 +163,14 @@ def _of_neurons(
     for name, shape in gamma.items():
         known(name)
         base: NDArray[np.float64] = np.repeat(values.population[name], populations.size)
-        own[name] = base * gamma_factors(seed, list(PARAMETERS).index(name), n, shape)
-    return values.with_neuron(own, n) if own else values
+        try:
+            factors = gamma_factors(seed, list(PARAMETERS).index(name), n, float(shape))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"gamma: {name}={shape!r}; expected a shape above 0") from error
+        own[name] = base * factors
+    if not own:
+        return values
+    return values.with_neuron(own, n, np.repeat(np.arange(populations.size.size), populations.size))
 
 
 def _begun(path: str | Path, attributes: Mapping[str, Any]) -> dict[str, Any] | None:

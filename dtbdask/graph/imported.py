@@ -16,7 +16,6 @@ from dtbdask.graph.network import Network, digest_of, open_network, synapses_per
 from dtbdask.graph.parameters import Parameters
 from dtbdask.graph.population import Populations
 from dtbdask.graph.store import write_tables
-from dtbdask.graph.wiring import Recipe
 
 
 class ImportWriter:
@@ -34,6 +33,7 @@ class ImportWriter:
         self._path, self._group = path, group
         self._arrays = [schema.array(group, f"synapse/{name}") for name in ("source", "weight")]
         self._n, self._chunk = self._arrays[0].shape[0], self._arrays[0].chunks[0]
+        self._n_neurons = schema.array(group, "synapse/indptr").shape[0] - 1
         self._waiting: list[tuple[NDArray[Any], NDArray[Any]]] = []
         self._held = self._written = 0
 
@@ -46,12 +46,22 @@ class ImportWriter:
             Global index of the source neuron.
         weight : (synapse, pair) uint8 or uint32
         """
+        wrong = np.flatnonzero(source >= self._n_neurons)
+        if wrong.size:
+            raise InputError(
+                f"{self._path}: source is neuron {source[wrong[0]]:,}; "
+                f"there are {self._n_neurons:,} neurons"
+            )
+        if weight.dtype != self._arrays[1].dtype:
+            raise InputError(
+                f"{self._path}: weights have dtype {weight.dtype}; expected {self._arrays[1].dtype}"
+            )
         if self._written + self._held + source.size > self._n or weight.shape != (source.size, 2):
             raise InputError(
                 f"{self._path}: {source.size:,} synapses with weights of shape {weight.shape} "
                 f"after {self._written + self._held:,}; the in-degrees make {self._n:,}"
             )
-        self._waiting.append((source, weight))
+        self._waiting.append((source.copy(), weight.copy()))
         self._held += source.size
         if self._held >= self._chunk:
             self._flush(self._held - self._held % self._chunk)
@@ -120,13 +130,20 @@ def create_import(
     ImportWriter
         Wants the synapses, in target order.
     """
-    degree = np.asarray(in_degree, np.int64)
+    degree, n_neurons = np.asarray(in_degree, np.int64), populations.n_neurons
+    if degree.shape != (n_neurons,) or (degree < 0).any():
+        raise InputError(
+            f"in_degree has shape {degree.shape} and least value {degree.min(initial=0)}; expected "
+            f"({n_neurons},) neurons and 0 or more"
+        )
+    _check_sources(sources, n_neurons)
     indptr = np.concatenate([[0], np.cumsum(degree)])
     chunk = synapses_per_chunk(chunk)
     root = {
-        "seed": None, "layout": "imported", "weights": (0, 255), "synapses": "imported",
+        "seed": None, "again": "import it again, with overwrite", "layout": "imported",
+        "weights": (0, 255), "synapses": "imported",
         "weight_scale": float(weight_scale), "largest_degree": int(degree.max(initial=0)),
-        "labels": list(labels), "recipe_sha256": digest_of(Recipe.make(populations, 0), parameters),
+        "labels": list(labels), "recipe_sha256": digest_of(populations, parameters, 0, (0, 255)),
         **attributes,
     }  # fmt: skip
     group = schema.create_store(path, "network", root, overwrite=overwrite)
@@ -139,3 +156,16 @@ def create_import(
     for name, values in zip(("step", "neuron"), sources or (), strict=False):
         schema.write(group, schema.NETWORK[f"spike_source/{name}"], values)
     return ImportWriter(group, path)
+
+
+def _check_sources(sources: tuple[ArrayLike, ArrayLike] | None, n_neurons: int) -> None:
+    if sources is None:
+        return
+    step, neuron = (np.asarray(values, np.int64) for values in sources)
+    if step.shape != neuron.shape or step.ndim != 1:
+        raise InputError(f"sources: steps have shape {step.shape}, neurons {neuron.shape}")
+    if step.size and (step.min() < 0 or neuron.min() < 0 or neuron.max() >= n_neurons):
+        raise InputError(
+            f"sources: steps from {step.min()}, neurons {neuron.min()} to {neuron.max()}; expected "
+            f"0 or more, and 0 to {n_neurons - 1}"
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,11 @@ from dask.utils import parse_bytes
 
 from dtbdask import config, schema
 from dtbdask.errors import StoreError, whole_number
+from dtbdask.graph import summary
+from dtbdask.graph.description import figures
 from dtbdask.graph.parameters import Parameters
 from dtbdask.graph.population import Populations
-from dtbdask.graph.store import read_parameters, read_populations
+from dtbdask.graph.store import MIXTURE, read_parameters, read_populations
 from dtbdask.graph.synapses import Imported, Procedural, Stored, Synapses, lazy
 from dtbdask.graph.wiring import Recipe
 
@@ -103,42 +104,14 @@ class Network:
         return Network, parts
 
     def summary(self) -> dict[str, Any]:
-        """What a reader wants to know first: sizes, recipe and origin."""
-        size = self.populations.size
-        return {
-            "path": self.path or "in memory",
-            "neurons": self.n_neurons,
-            "synapses": self.n_synapses,
-            "voxels": len(self.labels),
-            "populations": int(size.size),
-            "population_size": [int(size.min()), int(np.median(size)), int(size.max())],
-            "in_degree": [int(self.populations.degree.min()), int(self.populations.degree.max())],
-            "layout": _layout_name(self.attributes.get("layout", "imported")),
-            "seed": self.attributes.get("seed"),
-            "synapses_are": type(self.synapses).__name__.lower(),
-            "source": self.attributes.get("source", ""),
-            "made": self.attributes.get("made", ""),
-        }
+        """What a reader wants to know first: see `dtbdask.graph.description.figures`."""
+        return figures(self)
 
     def __repr__(self) -> str:
-        s = self.summary()
-        return (
-            f"<Network {s['neurons']:,} neurons, {s['synapses']:,} synapses "
-            f"({s['synapses_are']}), {s['populations']} populations in {s['voxels']} voxels, "
-            f"seed {s['seed']}: {s['path']}>"
-        )
+        return summary.line(self)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(key.replace('_', ' '))}</th>"
-            f"<td>{escape(f'{value:,}' if isinstance(value, int) else str(value))}</td></tr>"
-            for key, value in self.summary().items()
-        )
-        return f"<table><caption>Network</caption>{rows}</table>"
-
-
-def _layout_name(layout: Any) -> str:
-    return layout if isinstance(layout, str) else "own motif"
+        return summary.html(self)
 
 
 def open_network(path: str | Path) -> Network:
@@ -160,9 +133,10 @@ def open_network(path: str | Path) -> Network:
     group = schema.open_store(path, "network")
     root = schema.root_of(group)
     populations, parameters = read_populations(group), read_parameters(group)
-    recipe = Recipe.make(populations, root["seed"] or 0, tuple(root["weights"]))
-    if digest_of(recipe, parameters) != root["recipe_sha256"]:
+    seed, weights = root["seed"] or 0, tuple(root["weights"])
+    if digest_of(populations, parameters, seed, weights) != root["recipe_sha256"]:
         raise StoreError(f"{path}: populations or parameters do not match the recipe's checksum")
+    recipe = Recipe.make(populations, seed, weights)
     return Network(
         populations, parameters, _synapses(group, str(path), recipe), tuple(root["labels"]), root,
         str(path),
@@ -189,14 +163,17 @@ def synapses_per_chunk(chunk: int | None) -> int:
     return whole_number("chunk", chunk, 1)
 
 
-def digest_of(recipe: Recipe, parameters: Parameters) -> str:
+def digest_of(
+    populations: Populations, parameters: Parameters, seed: int, weights: tuple[int, int]
+) -> str:
     """SHA-256, in hex, of all that synapses and parameters follow from."""
-    digest = hashlib.sha256(f"{recipe.seed} {recipe.weights}".encode())
-    mixture = recipe.mixture
-    tables = (
-        recipe.size, recipe.degree, *recipe.near, *recipe.far, mixture.indptr, mixture.source,
-        mixture.table, mixture.far_indptr, mixture.far_population, mixture.far_delay,
-    )  # fmt: skip
-    for array in (*tables, *parameters.population.values(), *parameters.neuron.values()):
+    digest = hashlib.sha256(f"{seed} {weights}".encode())
+    tables = ("voxel", "slot", "excitatory", "size", "degree")
+    arrays = [getattr(populations, name) for name in tables]
+    arrays += [getattr(populations.mixture, name) for name in MIXTURE]
+    for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
+    for kind in (parameters.population, parameters.neuron):
+        for name in sorted(kind):
+            digest.update(name.encode() + np.ascontiguousarray(kind[name]).tobytes())
     return digest.hexdigest()

@@ -29,6 +29,8 @@ class Parameter:
     low: float = -np.inf
     """Smallest value that makes sense."""
     high: float = np.inf
+    whole: bool = False
+    """Whether only whole numbers make sense."""
 
 
 def _receptor(
@@ -52,7 +54,9 @@ PARAMETERS: Mapping[str, Parameter] = {
         Parameter("v_th", "mV", -50.0, "threshold"),
         Parameter("v_reset", "mV", -55.0, "reset potential"),
         Parameter("i_ext", "mV/ms", 0.0, "constant external current"),
-        Parameter("excluded", "1", 0.0, "left out of the statistics (1) or not (0)", 0.0, 1.0),
+        Parameter(
+            "excluded", "1", 0.0, "left out of the statistics (1) or not (0)", 0.0, 1.0, whole=True
+        ),
         Parameter("noise_rate", "1/step", 0.0, "probability of a noise spike in a step", 0.0, 1.0),
         Parameter("ou_mean", "mV/ms", 0.5, "mean of the Ornstein-Uhlenbeck background current"),
         Parameter("ou_sigma", "mV/ms", 0.15, "stationary deviation of the background current", 0.0),
@@ -109,20 +113,35 @@ class Parameters:
             raise InputError(_not_below(full, "population", int(bad[0])))
         return cls(full)
 
-    def with_neuron(self, values: Mapping[str, ArrayLike], n_neurons: int) -> Parameters:
+    def with_neuron(
+        self,
+        values: Mapping[str, ArrayLike],
+        n_neurons: int,
+        population: NDArray[np.int64] | None = None,
+    ) -> Parameters:
         """The same with per-neuron values of some parameters.
 
         Parameters
         ----------
         values : mapping of str to (neuron,) float
         n_neurons : int
+        population : (neuron,) int64, optional
+            Population of each neuron, whose own reset potential and threshold are then compared;
+            else the lowest and the highest of all.
         """
         for name in values:
             known(name)
         neuron = {name: check(name, value, n_neurons, "neuron") for name, value in values.items()}
         made = Parameters(self.population, {**self.neuron, **neuron})
-        reset = made.neuron.get("v_reset", np.full(n_neurons, made.population["v_reset"].min()))
-        threshold = made.neuron.get("v_th", np.full(n_neurons, made.population["v_th"].max()))
+        of_all = {"v_reset": np.min, "v_th": np.max}
+        reset, threshold = (
+            made.neuron[name]
+            if name in made.neuron
+            else np.full(n_neurons, extreme(made.population[name]))
+            if population is None
+            else made.population[name][population]
+            for name, extreme in of_all.items()
+        )
         bad = np.flatnonzero(reset >= threshold)
         if bad.size:
             both = {"v_reset": reset, "v_th": threshold}
@@ -177,11 +196,14 @@ def check(name: str, value: ArrayLike, length: int, dimension: str) -> Floats:
         )
     array = np.array(np.broadcast_to(array, (length,)))
     spec = PARAMETERS[name]
-    bad = np.flatnonzero(~np.isfinite(array) | (array < spec.low) | (array > spec.high))
+    wrong = ~np.isfinite(array) | (array < spec.low) | (array > spec.high)
+    if spec.whole:
+        wrong |= array != np.floor(array)
+    bad = np.flatnonzero(wrong)
     if bad.size:
         where = f" of {dimension} {bad[0]}" if np.ndim(value) else ""
         raise InputError(
-            f"{name}{where} is {array[bad[0]]:g} {spec.unit}; expected a finite value "
-            f"from {spec.low:g} to {spec.high:g}"
+            f"{name}{where} is {array[bad[0]]:g} {spec.unit}; expected a "
+            f"{'whole' if spec.whole else 'finite'} value from {spec.low:g} to {spec.high:g}"
         )
     return array

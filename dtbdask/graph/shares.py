@@ -64,9 +64,10 @@ def normalise(connection: NDArray[Any] | da.Array) -> sp.csr_array:
         part = parts.pop(0)
         data[at : at + part.nnz], indices[at : at + part.nnz] = part.data, part.indices
         at += part.nnz
-    shares = sp.csr_array((n, n), dtype=np.float64)
+    shares: Any = sp.csr_array((n, n), dtype=np.float64)
     shares.data, shares.indices, shares.indptr = data, indices, indptr
-    return shares
+    made: sp.csr_array = shares
+    return made
 
 
 def entries(matrix: NDArray[Any] | da.Array, at: sp.csr_array) -> NDArray[np.float64]:

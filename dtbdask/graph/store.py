@@ -12,6 +12,8 @@ from dtbdask.graph.parameters import PARAMETERS, Parameters
 from dtbdask.graph.population import Populations
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
     import zarr
 
@@ -61,12 +63,28 @@ def read_populations(group: zarr.Group) -> Populations:
     )  # fmt: skip
 
 
+def parameter_array(root: Mapping[str, Any], dimension: str, name: str) -> str:
+    """Path of the array that holds a parameter now: `modify` writes a new one.
+
+    Parameters
+    ----------
+    root : mapping
+        Root attribute of the store.
+    dimension : {"population", "neuron"}
+    name : str
+    """
+    usual = f"{dimension}/parameter/{name}"
+    return str(root.get("revised", {}).get(usual, usual))
+
+
 def read_parameters(group: zarr.Group) -> Parameters:
     """Parameters of a store."""
-    population = {name: schema.read(group, f"population/parameter/{name}") for name in PARAMETERS}
-    own = [name for name in PARAMETERS if f"neuron/parameter/{name}" in group]
+    root = schema.root_of(group)
+    population = {name: parameter_array(root, "population", name) for name in PARAMETERS}
+    neuron = {name: parameter_array(root, "neuron", name) for name in PARAMETERS}
     return Parameters(
-        population, {name: schema.read(group, f"neuron/parameter/{name}") for name in own}
+        {name: schema.read(group, array) for name, array in population.items()},
+        {name: schema.read(group, array) for name, array in neuron.items() if array in group},
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtbdask import rng
-from dtbdask.errors import whole_number
+from dtbdask.errors import InputError, whole_number
 from dtbdask.graph.mixture import Mixture
 from dtbdask.graph.population import Populations
 
@@ -82,6 +82,8 @@ class Recipe:
             Smallest and largest weight in 1/255, between which they are uniform.
         """
         seed = whole_number("seed", seed, 0, 2**64 - 1)
+        if np.shape(weights) != (2,):
+            raise InputError(f"weights is {weights!r}; expected (smallest, largest), 0 to 255")
         low = whole_number("weights[0]", weights[0], 0, 255)
         high = whole_number("weights[1]", weights[1], low, 255)
         mixture = populations.mixture

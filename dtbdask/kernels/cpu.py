@@ -75,8 +75,11 @@ def integrate(features: Features) -> Callable[..., None]:
     part : int
         Which part; it owns neurons `bounds[part]` to `bounds[part + 1]`.
     bounds : (part_edge,) int64
-    first_neuron, first_member : int
-        Global indices of neuron 0 and member 0 of the block.
+        Parts begin where a tile does.
+    tile : (tile,) int64
+        Global index of each tile of 128 neurons of the block.
+    first_member : int
+        Global index of member 0 of the block.
     key : (2,) uint32
         Seed of the run.
     step, t_steps : int
@@ -93,7 +96,7 @@ def integrate(features: Features) -> Callable[..., None]:
     @njit(nogil=True)  # a closure over other kernels has no lasting identity to be cached by
     def kernel(
         v, ou, j, refractory, kick, value, factor, run_stop, run_population, part, bounds,
-        first_neuron, first_member, key, step, t_steps, scale, fired, n_fired,
+        tile, first_member, key, step, t_steps, scale, fired, n_fired,
     ):  # fmt: skip
         words = np.empty((4, rng.LANE), np.uint32)
         scratch = np.empty((2, rng.LANE), np.float32)
@@ -104,32 +107,31 @@ def integrate(features: Features) -> Callable[..., None]:
             run = np.searchsorted(run_stop, n, side="right")
             start = n
             while start < bounds[part + 1]:
-                tile = (first_neuron + start) // _TILE
-                base = tile * _TILE - first_neuron
-                stop = min(base + _CHUNK, bounds[part + 1])
+                stop = min(start + _CHUNK, bounds[part + 1])
+                first_tile, n_tiles = start // _TILE, -(-(stop - start) // _TILE)
                 flag[:] = 0
                 add_kicks(j, kick, m, start, stop, scale)
                 for s in range(t_steps):
                     if background:
-                        for k in range(-(-(stop - base) // _TILE)):
-                            tile_words(words, _BACKGROUND, tile + k, step * t_steps + s,
+                        for k in range(n_tiles):
+                            tile_words(words, _BACKGROUND, tile[first_tile + k], step * t_steps + s,
                                        first_member + m, key)  # fmt: skip
                             tile_normals(z[k * _TILE : (k + 1) * _TILE], words, scratch)
                     a, r = start, run
                     while a < stop:
                         b = min(stop, run_stop[r])
                         substep(v, ou, j, refractory, np.uint64(m), value[m, run_population[r]],
-                                factor, z, flag, np.uint64(base), a, b)  # fmt: skip
+                                factor, z, flag, np.uint64(start), a, b)  # fmt: skip
                         a = b
                         r += 1
                 if noise:
                     a, r = start, run
-                    for k in range(-(-(stop - base) // _TILE)):
-                        tile_words(words, _NOISE, tile + k, step, first_member + m, key)
-                        edge = min(stop, base + (k + 1) * _TILE)
+                    for k in range(n_tiles):
+                        tile_words(words, _NOISE, tile[first_tile + k], step, first_member + m, key)
+                        edge = min(stop, start + (k + 1) * _TILE)
                         while a < edge:
                             b = min(edge, run_stop[r])
-                            add_noise(flag, words.reshape(_TILE), base, k * _TILE, a, b,
+                            add_noise(flag, words.reshape(_TILE), start, k * _TILE, a, b,
                                       value[m, run_population[r], NOISE_P], factor)  # fmt: skip
                             a = b
                             r += a == run_stop[r]
@@ -139,7 +141,7 @@ def integrate(features: Features) -> Callable[..., None]:
                     if eight[word] != 0:
                         for i in range(8 * word, 8 * word + 8):
                             if flag[i] != 0:
-                                fired[m, n] = base + i
+                                fired[m, n] = start + i
                                 n += 1
                 start = stop
             n_fired[m, part] = n - bounds[part]

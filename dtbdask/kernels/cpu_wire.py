@@ -28,6 +28,7 @@ ROUND_STRIDE = 1 << 24
 
 _WIRE = np.uint32(rng.Purpose.WIRE)
 _ONE = np.int64(1 << 32)
+_BYTE = np.uint32(255)
 
 
 @njit(nogil=True, cache=True)
@@ -214,9 +215,11 @@ def wire(
             for i in range(n):
                 k = slots[i]
                 source[edge + k] = _neuron(words[1, i], chosen[k], target, own, first, size)
-                x, y = words[2, i] & np.uint32(255), (words[2, i] >> np.uint32(8)) & np.uint32(255)
-                weight[edge + k, 0] = np.uint32(low) + ((x * span) >> np.uint32(8))
-                weight[edge + k, 1] = np.uint32(low) + ((y * span) >> np.uint32(8))
+                word = words[2, i]
+                x = ((word & _BYTE) << np.uint32(8)) + ((word >> np.uint32(16)) & _BYTE)
+                y = (word & np.uint32(0xFF00)) + (word >> np.uint32(24))
+                weight[edge + k, 0] = np.uint32(low) + ((x * span) >> np.uint32(16))
+                weight[edge + k, 1] = np.uint32(low) + ((y * span) >> np.uint32(16))
             n_lost = 0
             for i in range(n):
                 k = slots[i]

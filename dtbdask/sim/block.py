@@ -1,10 +1,11 @@
-"""A block: a range of neurons of all its members, with the edges that end on them, in motion."""
+"""A block: ranges of neurons of all its members, with the edges that end on them, in motion."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from dtbdask import rng
 from dtbdask.errors import InputError
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameters
+from dtbdask.graph.partition import spread, tiles_of
 from dtbdask.kernels import RECEPTORS, cpu
 from dtbdask.sim.edges import Edges, collect
 from dtbdask.sim.model import coefficients, receptors
@@ -28,8 +30,8 @@ class BlockSpec:
     Attributes
     ----------
     network : Network
-    start, stop : int
-        Range of its neurons.
+    ranges : (range, 2) int64
+        Of its neurons, ascending: they begin where a tile of random numbers does.
     seed : int
         Seed of the run.
     first_member, members : int
@@ -44,8 +46,7 @@ class BlockSpec:
     """
 
     network: Network
-    start: int
-    stop: int
+    ranges: Ints
     seed: int
     first_member: int = 0
     members: int = 1
@@ -53,6 +54,11 @@ class BlockSpec:
     t_steps: int = 1
     dtype: str = "float32"
     threads: int = 1
+
+    @classmethod
+    def whole(cls, network: Network, seed: int, **options: Any) -> BlockSpec:
+        """Spec of a block that has all neurons of a network."""
+        return cls(network, np.array([[0, network.n_neurons]]), seed, **options)
 
 
 @dataclass
@@ -79,7 +85,7 @@ class State:
 
 
 class Block:
-    """Neurons `start` to `stop`, live.
+    """Neurons of some ranges, live; their local order is that of their global indices.
 
     Parameters
     ----------
@@ -98,15 +104,16 @@ class Block:
     def __init__(self, spec: BlockSpec) -> None:
         self.spec = spec
         self.step_index = 0
-        n, members = spec.stop - spec.start, spec.members
-        populations = spec.network.populations
-        self.population = populations.population_of(spec.start, spec.stop)
+        members, populations = spec.members, spec.network.populations
+        self.population = np.concatenate([populations.population_of(*r) for r in spec.ranges])
+        n = self.population.size
+        self.tiles = _tiles(spec.ranges)
         self.run_stop, self.run_population = _runs(self.population)
-        self.bounds = _parts(spec.start, n, spec.threads)
+        self.bounds = _parts(n, spec.threads)
         self.receptors = receptors(spec.network.parameters)
         self._use(spec.network.parameters, {})
         features = self.coefficients.features
-        self.edges: Edges = collect(spec.network, spec.start, spec.stop, self.bounds, features)
+        self.edges: Edges = collect(spec.network, spec.ranges, self.bounds, features)
         self.state = self._initial()
         self.fired, self._next_fired = np.zeros((2, members, n), np.uint32)
         self.n_fired, self._next_n_fired = np.zeros((2, members, spec.threads), np.int64)
@@ -119,7 +126,7 @@ class Block:
     @property
     def n_neurons(self) -> int:
         """Number of neurons."""
-        return self.spec.stop - self.spec.start
+        return self.population.size
 
     def step(self) -> None:
         """Deliver the spikes of the last step, then advance by one exchange step.
@@ -158,7 +165,9 @@ class Block:
             self.fired[member, low : low + count]
             for low, count in zip(self.bounds[:-1], self.n_fired[member], strict=True)
         )
-        return np.concatenate(list(lists)).astype(np.int64) + self.spec.start
+        local = np.concatenate(list(lists)).astype(np.int64)
+        found: Ints = self.tiles[local // rng.TILE] * rng.TILE + local % rng.TILE
+        return found
 
     def assign(self, name: str, value: Floats, how: str) -> None:
         """Set a parameter of every population.
@@ -182,7 +191,9 @@ class Block:
     def assign_neuron(self, name: str, value: Floats) -> None:
         """Set the per-neuron base of a parameter: (neuron,) float64 of the whole network."""
         n = self.spec.network.n_neurons
-        base = self.parameters.with_neuron({name: value}, n)
+        base = self.parameters.with_neuron(
+            {name: value}, n, self.spec.network.populations.population_of(0, n)
+        )
         self._use(base, _without(self.multiplier, name))
 
     def close(self) -> None:
@@ -196,42 +207,52 @@ class Block:
         The receptors of the start stay: the weights of the others were never loaded.
         """
         spec = self.spec
+        own = Parameters(parameters.population, self._own(parameters.neuron))
         made = coefficients(
-            parameters, multiplier, self.population, members=spec.members,
-            h=spec.dt_ms / spec.t_steps, dtype=spec.dtype, start=spec.start,
+            own, multiplier, self.population, members=spec.members,
+            h=spec.dt_ms / spec.t_steps, dtype=spec.dtype, start=0,
         )  # fmt: skip
-        for name, then, now in zip(RECEPTORS, self.receptors, made.features.receptors, strict=True):
+        for name, then, now in zip(RECEPTORS, self.receptors, receptors(parameters), strict=True):
             if now and not then:
                 raise InputError(
                     f"g_{name} was zero everywhere when the session began, so its weights were not "
                     f"loaded; give the network a g_{name} above zero when it is built"
                 )
         self.parameters, self.multiplier = parameters, dict(multiplier)
-        self.coefficients = replace(made, features=made.features._replace(receptors=self.receptors))
+        features = made.features._replace(  # of the whole network, so that all its blocks agree
+            receptors=self.receptors,
+            background=parameters.on("ou_mean") or parameters.on("ou_sigma"),
+            noise=parameters.on("noise_rate"),
+        )
+        self.coefficients = replace(made, features=features)
         value = self.coefficients.value
         same = (value[:, 1:] == value[:, :-1]).all(axis=(0, 2))
         alike = np.concatenate([[0], np.cumsum(~same)])  # number of the set of each population
         self.stretch_stop, _ = _runs(alike[self.population])
         self.stretch_population = self.population[self.stretch_stop - 1]
 
+    def _own(self, values: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Of values of all neurons those of this block."""
+        own = spread(self.spec.ranges) if values else slice(0)
+        return {name: value[own] for name, value in values.items()}
+
     def _initial(self) -> State:
         """V half-way between reset and threshold, no traces, the background at its mean."""
         spec, shape = self.spec, (self.spec.members, self.n_neurons)
+        own = self._own(self.parameters.neuron)
 
         def base(name: str) -> Floats:
-            per_neuron = self.parameters.neuron.get(name)
-            if per_neuron is not None:
-                return per_neuron[spec.start : spec.stop]
-            return self.parameters.population[name][self.population]
+            shared: Floats = self.parameters.population[name][self.population]
+            return own.get(name, shared)
 
-        def spread(values: Floats) -> NDArray[np.floating]:
+        def alike(values: Floats) -> NDArray[np.floating]:
             return np.array(np.broadcast_to(values, shape), dtype=spec.dtype, order="C")
 
         on = self.coefficients.features.receptors
         empty = np.zeros((spec.members, 0), spec.dtype)
         return State(
-            v=spread((base("v_th") + base("v_reset")) / 2),
-            ou=spread(base("ou_mean")),
+            v=alike((base("v_th") + base("v_reset")) / 2),
+            ou=alike(base("ou_mean")),
             j=tuple(np.zeros(shape, spec.dtype) if on[u] else empty for u in range(len(RECEPTORS))),
             refractory=np.zeros(shape, np.uint16),
             kick=np.zeros((2, *shape), self.edges.kick_dtype),
@@ -262,7 +283,7 @@ class Block:
         state, c = self.state, self.coefficients
         cpu.integrate(c.features)(
             state.v, state.ou, state.j, state.refractory, state.kick, c.value, c.factor,
-            self.stretch_stop, self.stretch_population, part, self.bounds, self.spec.start,
+            self.stretch_stop, self.stretch_population, part, self.bounds, self.tiles,
             self.spec.first_member, self._key, self.step_index, t_steps, self._scale,
             self._next_fired, self._next_n_fired,
         )  # fmt: skip
@@ -279,12 +300,21 @@ def _runs(values: Ints) -> tuple[Ints, Ints]:
     return stop, values[stop - 1]
 
 
-def _parts(start: int, n: int, threads: int) -> Ints:
+def _tiles(ranges: Ints) -> Ints:
+    """Global index of each tile of random numbers of a block."""
+    wrong = np.flatnonzero(ranges[:, 0] % rng.TILE)
+    divided = np.flatnonzero(ranges[:-1, 1] % rng.TILE)
+    if wrong.size or divided.size:
+        at = ranges[wrong[0], 0] if wrong.size else ranges[divided[0], 1]
+        raise InputError(f"ranges: {at} divides a tile; ranges are of whole tiles of {rng.TILE}")
+    return tiles_of(ranges)
+
+
+def _parts(n: int, threads: int) -> Ints:
     """Bounds of the parts: equal shares, cut where a tile of random numbers begins."""
     if not 1 <= threads <= max(1, n // rng.TILE):
         raise InputError(
             f"threads is {threads}; a block of {n:,} neurons takes 1 to {max(1, n // rng.TILE)}"
         )
-    cuts = start + np.arange(1, threads) * n // threads
-    inner = np.rint(cuts / rng.TILE).astype(np.int64) * rng.TILE - start
+    inner = np.rint(np.arange(1, threads) * n / (threads * rng.TILE)).astype(np.int64) * rng.TILE
     return np.concatenate([[0], inner, [n]]).astype(np.int64)

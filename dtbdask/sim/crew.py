@@ -7,11 +7,11 @@ import secrets
 import uuid
 from typing import Any, Protocol
 
-import numpy as np
 from dask.utils import parse_timedelta
 
 from dtbdask import config
 from dtbdask.errors import InputError, SessionError
+from dtbdask.graph.partition import Partition
 from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.gang import Gang
 
@@ -34,10 +34,11 @@ class Here:
     Parameters
     ----------
     specs : list of BlockSpec
+    partition : Partition
     """
 
-    def __init__(self, specs: list[BlockSpec]) -> None:
-        self._gang = Gang.local(specs)
+    def __init__(self, specs: list[BlockSpec], partition: Partition) -> None:
+        self._gang = Gang.local(specs, partition)
 
     def call(self, method: str, *arguments: Any) -> list[Any]:
         """Call a method of the one gang."""
@@ -55,13 +56,13 @@ class Workers:
     ----------
     specs : list of BlockSpec
         One for each worker.
+    partition : Partition
+        Its blocks are those of the specs, which exchange spikes; or it has one block, and each spec
+        is a whole network with members of its own.
     client : distributed.Client
-    share : bool
-        The specs are parts of one network that exchange spikes; otherwise each is a whole one, with
-        members of its own.
     """
 
-    def __init__(self, specs: list[BlockSpec], client: Any, *, share: bool) -> None:
+    def __init__(self, specs: list[BlockSpec], partition: Partition, client: Any) -> None:
         from dtbdask.sim import worker
 
         self._client = client
@@ -76,20 +77,15 @@ class Workers:
             )
         client.register_plugin(worker.Home())
         token, timeout = secrets.token_bytes(32), _timeout()
-        sizes = [len(specs)] * len(specs) if share else [1] * len(specs)
-        ranks = range(len(specs)) if share else [0] * len(specs)
-        bounds = np.array([spec.start for spec in specs] + [specs[-1].stop], np.int64)
+        size = partition.n_blocks
         addresses = [
-            client.run(worker.listen, gang, rank, size, token, timeout, workers=[where])[where]
-            for gang, where, rank, size in zip(
-                self._gangs, self._workers, ranks, sizes, strict=True
-            )
+            client.run(worker.listen, gang, place % size, size, token, timeout, workers=[where])[
+                where
+            ]
+            for place, (gang, where) in enumerate(zip(self._gangs, self._workers, strict=True))
         ]
-        whole = np.array([0, specs[-1].stop], np.int64)
         try:
-            self._submit(
-                worker.gather, [(spec, addresses, bounds if share else whole) for spec in specs]
-            )
+            self._submit(worker.gather, [(spec, addresses, partition) for spec in specs])
         except BaseException:
             self.close()
             raise

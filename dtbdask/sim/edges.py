@@ -2,8 +2,8 @@
 
 Rows are the block's own neurons in order, then, ascending, the foreign neurons that some neuron of
 the block hears. The in-edges come by target, in chunks; two passes over them (count, then place)
-keep the memory at that of the result. Edges are ordered by part first, so that each thread reads
-its own.
+keep the memory at that of the result, and what is held of the network's other neurons is a number
+for each tile of them. Edges are ordered by part first, so that each thread reads its own.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtbdask.graph.network import Network
+from dtbdask.graph.partition import spread, tiles_of
 from dtbdask.graph.wiring import InEdges
-from dtbdask.kernels import Features, cpu
+from dtbdask.kernels import Features, cpu, cpu_rows
+from dtbdask.rng import TILE
 
 Ints = NDArray[np.int64]
 
@@ -53,14 +55,57 @@ class Edges:
     kick_dtype: np.dtype[np.unsignedinteger]
 
 
-def collect(network: Network, start: int, stop: int, bounds: Ints, features: Features) -> Edges:
-    """Edges that end in the neurons `start` to `stop`.
+class _Slots:
+    """Numbers of the neurons of the tiles that a block has or hears, and counts of their edges.
+
+    Attributes
+    ----------
+    count : (part, slot) uint32
+        Edges of each slot that end in a part.
+    """
+
+    def __init__(self, n_neurons: int, ranges: Ints, parts: int) -> None:
+        own = np.unique(tiles_of(ranges))
+        self._first = np.full(-(-n_neurons // TILE), -1, np.int64)
+        self._first[own] = np.arange(own.size) * TILE
+        self._n = own.size * TILE
+        self.count = np.zeros((parts, self._n), np.uint32)
+
+    def add(self, part: int, source: NDArray[np.uint32]) -> None:
+        """Count the edges of some sources."""
+        self._n = cpu_rows.meet(self._first, source, self._n)
+        held = self.count.shape[1]
+        if self._n > held:
+            grown = np.zeros((self.count.shape[0], max(self._n, 2 * held)), np.uint32)
+            grown[:, :held] = self.count
+            self.count = grown
+        cpu_rows.tally(self.count[part], self.of(source))
+
+    def of(self, source: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Slot of each source that was met."""
+        slot = np.empty(source.size, np.uint32)
+        cpu_rows.slots(slot, source, self._first)
+        return slot
+
+    def heard(self, own: Ints) -> Ints:
+        """Global indices of those that have edges, ascending, but the own ones."""
+        has_edges: NDArray[np.bool_] = np.any(self.count, axis=0)
+        has_edges[self.of(own.astype(np.uint32))] = False
+        tiles = np.flatnonzero(self._first >= 0)
+        inside = np.arange(TILE)
+        met = has_edges[self._first[tiles][:, None] + inside]
+        heard: Ints = (tiles[:, None] * TILE + inside)[met]
+        return heard
+
+
+def collect(network: Network, ranges: Ints, bounds: Ints, features: Features) -> Edges:
+    """Edges that end in the neurons of some ranges.
 
     Parameters
     ----------
     network : Network
-    start, stop : int
-        Global range of the block.
+    ranges : (range, 2) int64
+        Of global indices, ascending: the neurons of the block.
     bounds : (part_edge,) int64
         Local ranges of its parts.
     features : Features
@@ -70,45 +115,47 @@ def collect(network: Network, start: int, stop: int, bounds: Ints, features: Fea
     -------
     Edges
     """
-    n, parts = stop - start, bounds.size - 1
-    per_source = np.zeros((parts, network.n_neurons), np.int64)
-    everyone = np.arange(network.n_neurons)
-    for part, _, edges in _chunks(network, start, bounds):
-        cpu.count(per_source[part], edges.source, everyone)
-    foreign: NDArray[np.bool_] = np.any(per_source, axis=0)
-    foreign[start:stop] = False
-    heard = np.flatnonzero(foreign)
-    order = np.concatenate([np.arange(start, stop), heard])
-    row_of = np.full(network.n_neurons, -1, np.int64)
-    row_of[order] = np.arange(order.size)
+    own, parts = spread(ranges), bounds.size - 1
+    slots = _Slots(network.n_neurons, ranges, parts)
+    for part, _, edges in _stretches(network, ranges, bounds):
+        slots.add(part, edges.source)
+    heard = slots.heard(own)
+    order = np.concatenate([own, heard])
+    slot = slots.of(order.astype(np.uint32))
+    row_of = np.full(slots.count.shape[1], -1, np.int64)
+    row_of[slot] = np.arange(order.size)
     indptr = np.zeros(parts * order.size + 1, np.int64)
-    np.cumsum(per_source[:, order].ravel(), out=indptr[1:])
-    del per_source
-    starts = np.arange(parts)[:, None] * order.size + np.arange(order.size + 1)
-    indptr = indptr[starts]
+    np.cumsum(slots.count[:, slot].ravel(), out=indptr[1:])
+    indptr = indptr[np.arange(parts)[:, None] * order.size + np.arange(order.size + 1)]
     excitatory = network.populations.excitatory[_population_of(network, order)]
     inhibitory = (~excitatory).astype(np.uint8)
     kind = np.dtype(network.synapses.weight_dtype)
-    packed = kind == np.uint8 and not features.paired and n <= PACKED_TARGETS
+    packed = kind == np.uint8 and not features.paired and own.size <= PACKED_TARGETS
     target = np.empty(indptr[-1, -1], np.uint32)
     weight = None if packed else np.empty((target.size, 1 + features.paired), kind)
     column, cursor = _columns(features), indptr[:, :-1].copy()
-    for part, first, edges in _chunks(network, start, bounds):
-        cpu.place(cursor[part], target, weight, edges.source, edges.weight, edges.indptr,
-                  first - start, row_of, column, inhibitory)  # fmt: skip
+    for part, first, edges in _stretches(network, ranges, bounds):
+        cpu.place(cursor[part], target, weight, slots.of(edges.source), edges.weight, edges.indptr,
+                  first, row_of, column, inhibitory)  # fmt: skip
     largest = network.synapses.largest_degree * (np.iinfo(kind).max if kind == np.uint8 else 0)
     return Edges(
         indptr, target, weight, inhibitory, heard, _kick_dtype(kind, largest, features.paired)
     )
 
 
-def _chunks(network: Network, start: int, bounds: Ints) -> Iterator[tuple[int, int, InEdges]]:
-    """Part, first target and in-edges of stretches of each part."""
+def _stretches(network: Network, ranges: Ints, bounds: Ints) -> Iterator[tuple[int, int, InEdges]]:
+    """Part, first local target and in-edges of stretches of each range in each part."""
     stride = max(1, CHUNK // max(network.synapses.largest_degree, 1))
+    length = ranges[:, 1] - ranges[:, 0]
+    before = np.cumsum(length) - length  # neurons of the block before a range
     for part in range(bounds.size - 1):
-        low, high = start + int(bounds[part]), start + int(bounds[part + 1])
-        for first in range(low, high, stride):
-            yield part, first, network.synapses.in_edges(first, min(first + stride, high))
+        low = np.maximum(before, bounds[part])
+        high = np.minimum(before + length, bounds[part + 1])
+        for r in np.flatnonzero(low < high):
+            shift = int(ranges[r, 0] - before[r])
+            for first in range(int(low[r]), int(high[r]), stride):
+                stop = min(first + stride, int(high[r]))
+                yield part, first, network.synapses.in_edges(first + shift, stop + shift)
 
 
 def _population_of(network: Network, neuron: Ints) -> Ints:

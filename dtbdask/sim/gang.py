@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtbdask.errors import SessionError
+from dtbdask.graph.partition import Partition
 from dtbdask.kernels import RECEPTORS, cpu
 from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.bold import Haemodynamics
@@ -51,41 +52,42 @@ class Gang:
         Blocks to make live.
     exchanges : list of Exchange
         The end of each.
-    bounds : (block_edge,) int64
-        Ranges of all blocks of the network, in other processes too.
+    partition : Partition
+        What all blocks of the network own, in other processes too.
     """
 
-    def __init__(self, specs: list[BlockSpec], exchanges: list[Exchange], bounds: Ints) -> None:
+    def __init__(
+        self, specs: list[BlockSpec], exchanges: list[Exchange], partition: Partition
+    ) -> None:
         self.blocks = [Block(spec) for spec in specs]
         for block in self.blocks:
             block.settle()  # has the kernels compiled before any peer waits
         self.exchanges = exchanges
-        self.bounds = bounds
+        self.partition = partition
         self.haemodynamics: Haemodynamics | None = None
-        if len(specs) == bounds.size - 1:
+        if len(specs) == partition.n_blocks:
             spec = specs[0]
             self.haemodynamics = Haemodynamics(spec.network.populations, spec.members, spec.dt_ms)
-        self._offset: list[Ints] = []
+        self._rows: list[list[NDArray[np.uint32]]] = []
         self._position: list[list[Ints]] = []
 
     @classmethod
-    def local(cls, specs: list[BlockSpec]) -> Gang:
+    def local(cls, specs: list[BlockSpec], partition: Partition) -> Gang:
         """All blocks of a network in this process."""
-        bounds = np.array([spec.start for spec in specs] + [specs[-1].stop], np.int64)
-        gang = cls(specs, list(Loopback.ring(len(specs))), bounds)
+        gang = cls(specs, list(Loopback.ring(len(specs))), partition)
         gang.introduce()
         return gang
 
     def introduce(self) -> None:
         """Tell every peer which of its neurons are heard here, and learn what it hears."""
         for block, exchange in zip(self.blocks, self.exchanges, strict=True):
-            cuts = np.searchsorted(block.edges.heard, self.bounds)
-            self._offset.append(cuts[:-1] + block.n_neurons)
-            wanted = [
-                (block.edges.heard[cuts[r] : cuts[r + 1]] - self.bounds[r]).astype(np.uint32)
-                for r in range(exchange.size)
-            ]
-            exchange.post(-1, wanted)
+            heard = block.edges.heard
+            owner = self.partition.owner(heard)
+            order = np.argsort(owner, kind="stable")
+            cuts = np.searchsorted(owner[order], np.arange(1, exchange.size))
+            of_peer = np.split(order, cuts)
+            self._rows.append([(block.n_neurons + of).astype(np.uint32) for of in of_peer])
+            exchange.post(-1, [self.partition.local(heard[of]).astype(np.uint32) for of in of_peer])
         for block, exchange in zip(self.blocks, self.exchanges, strict=True):
             asked = exchange.wait(-1)
             self._position.append([_positions(ids, block.n_neurons) for ids in asked])
@@ -116,25 +118,24 @@ class Gang:
                 count[k] += block.spikes
             self._swap(step)
             if spikes:
-                fired = [block.global_spikes() for block in self.blocks]
-                neurons.extend(fired)
-                steps.append(np.full(sum(ids.size for ids in fired), step))
+                fired = np.sort(np.concatenate([block.global_spikes() for block in self.blocks]))
+                neurons.append(fired)
+                steps.append(np.full(fired.size, step))
         bold = np.zeros((0, members, 0))
         if self.haemodynamics is not None:
             bold = self.haemodynamics.advance(count, first_step, frame_steps)
         return Window(count, bold, np.concatenate(steps), np.concatenate(neurons))
 
     def _swap(self, step: int) -> None:
-        if len(self.bounds) == 2:
+        if self.partition.n_blocks == 1:
             return
         for block, exchange, positions in zip(
             self.blocks, self.exchanges, self._position, strict=True
         ):
             exchange.post(step, [_select(block, position) for position in positions])
-        for block, exchange, offset in zip(self.blocks, self.exchanges, self._offset, strict=True):
-            incoming = exchange.wait(step)
-            rows = [ids + np.uint32(first) for ids, first in zip(incoming, offset, strict=True)]
-            block.receive(np.concatenate(rows))
+        for block, exchange, rows in zip(self.blocks, self.exchanges, self._rows, strict=True):
+            incoming = zip(rows, exchange.wait(step), strict=True)
+            block.receive(np.concatenate([of_peer[ids] for of_peer, ids in incoming]))
 
     def assign(self, name: str, value: Floats, how: str) -> None:
         """Set a parameter of every population; see `Block.assign`."""
@@ -148,11 +149,11 @@ class Gang:
         for block in self.blocks:
             block.assign_neuron(name, value)
 
-    def state(self, name: str) -> list[tuple[int, NDArray[Any]]]:
-        """First neuron and values of a state field, for each block, all kicks delivered."""
+    def state(self, name: str) -> list[tuple[Ints, NDArray[Any]]]:
+        """Ranges of neurons and values of a state field, for each block, all kicks delivered."""
         for block in self.blocks:
             block.settle()
-        return [(block.spec.start, np.array(_field(block, name))) for block in self.blocks]
+        return [(block.spec.ranges, np.array(_field(block, name))) for block in self.blocks]
 
     def balloon(self) -> Floats:
         """Haemodynamic state of this gang's members: (4, member, voxel) float64."""

@@ -15,8 +15,10 @@ from dtbdask import config, progress, schema
 from dtbdask.errors import InputError, SessionError, whole_number
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import check, known
-from dtbdask.graph.partition import cut
+from dtbdask.graph.partition import Partition, spread
+from dtbdask.graph.partition import partition as divide
 from dtbdask.kernels import RECEPTORS
+from dtbdask.rng import TILE
 from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.crew import Crew, Here, Workers, workers
@@ -43,7 +45,10 @@ class Session:
         Ensemble members: they share the wiring and differ in noise and parameters. With a client,
         members are divided among the workers; otherwise the neurons are.
     blocks : int, optional
-        Number of blocks the neurons are cut into; by default one for each worker, or one.
+        Number of blocks the neurons are divided into; by default one for each worker, or one.
+    partition : {"auto", "metis", "greedy", "contiguous"} or Partition
+        How they are divided, see `dtbdask.graph.partition.partition`; or which neurons each block
+        owns. The spikes do not depend on it.
     threads : int
         Threads of each block.
     dt_ms : float
@@ -63,8 +68,8 @@ class Session:
 
     def __init__(
         self, network: Network, client: Any = None, *, seed: int = 0, members: int = 1,
-        blocks: int | None = None, threads: int = 1, dt_ms: float = 1.0, t_steps: int = 1,
-        dtype: str = "float32", tr_s: float = 0.8,
+        blocks: int | None = None, partition: str | Partition = "auto", threads: int = 1,
+        dt_ms: float = 1.0, t_steps: int = 1, dtype: str = "float32", tr_s: float = 0.8,
     ) -> None:  # fmt: skip
         seed = whole_number("seed", seed, 0, 2**64 - 1)
         members = whole_number("members", members, 1, 2**16 - 1)
@@ -85,29 +90,24 @@ class Session:
             "dtype": dtype,
             "threads": threads,
         }
-        share = members == 1
-        if share:
-            n_blocks = blocks
-            if n_blocks is None:
-                n_blocks = 1 if client is None else len(workers(client))
-            bounds = cut(network, n_blocks)
-            specs = [
-                BlockSpec(network, int(low), int(high), **common) for low, high in pairwise(bounds)
-            ]
+        n_workers = 1 if client is None else len(workers(client))
+        if members == 1:
+            self.partition = _divided(network, blocks, partition, n_workers)
+            specs = [BlockSpec(network, ranges, **common) for ranges in self.partition.ranges]
         else:
-            if blocks not in (None, 1):
-                raise InputError(f"blocks is {blocks}; an ensemble is divided by members instead")
-            n_gangs = 1 if client is None else min(members, len(workers(client)))
+            self.partition = _undivided(network, blocks, partition)
+            n_gangs = min(members, n_workers)
             cuts = [members * k // n_gangs for k in range(n_gangs + 1)]
             specs = [
-                BlockSpec(
-                    network, 0, network.n_neurons, first_member=low, members=high - low, **common
-                )
+                BlockSpec.whole(network, first_member=low, members=high - low, **common)
                 for low, high in pairwise(cuts)
             ]
         self._crew: Crew | None
-        self._crew = Here(specs) if client is None else Workers(specs, client, share=share)
-        split = share and client is not None and len(specs) > 1
+        if client is None:
+            self._crew = Here(specs, self.partition)
+        else:
+            self._crew = Workers(specs, self.partition, client)
+        split = client is not None and self.partition.n_blocks > 1
         self._haemodynamics = Haemodynamics(network.populations, 1, dt_ms) if split else None
 
     def run(
@@ -200,8 +200,8 @@ class Session:
             return Window(counts, bold, windows[0].spike_step, windows[0].spike_neuron)
         counts = np.stack([window.spike_count for window in windows]).sum(axis=0, dtype=np.int32)
         steps = np.concatenate([window.spike_step for window in windows])
-        order = np.argsort(steps, kind="stable")  # blocks come in the order of their neurons
         neurons = np.concatenate([window.spike_neuron for window in windows])
+        order = np.lexsort((neurons, steps))
         bold = self._haemodynamics.advance(counts, first, self.frame_steps)
         return Window(counts, bold, steps[order], neurons[order])
 
@@ -267,8 +267,12 @@ class Session:
         if name not in fields:
             raise InputError(f"state {name!r} is unknown; known are {', '.join(fields)}")
         parts = [part for parts in self._ask("state", name) for part in parts]
-        axis = 1 if self.members == 1 else 0
-        return np.concatenate([values for _, values in parts], axis=axis)
+        if self.members > 1:
+            return np.concatenate([values for _, values in parts])
+        whole = np.empty((1, self.network.n_neurons), parts[0][1].dtype)
+        for ranges, values in parts:
+            whole[:, spread(ranges)] = values
+        return whole
 
     def balloon(self) -> Floats:
         """Haemodynamic state of an ensemble: (4, member, voxel) float64."""
@@ -313,6 +317,31 @@ class Session:
             "seed": self.seed, "dt_ms": self.dt_ms, "tr_s": self.tr_s, "first_step": self.step,
             "n_steps": n_steps, "frame_steps": self.frame_steps,
         }  # fmt: skip
+
+
+def _divided(
+    network: Network, blocks: int | None, wanted: str | Partition, n_workers: int
+) -> Partition:
+    """The partition that was given, or one that is found."""
+    if isinstance(wanted, Partition):
+        wanted.check(network)
+        if blocks not in (None, wanted.n_blocks):
+            raise InputError(f"blocks is {blocks}, but the partition has {wanted.n_blocks} blocks")
+        return wanted
+    if blocks is None:
+        blocks = min(n_workers, -(-network.n_neurons // TILE))
+    return divide(network, blocks, wanted)
+
+
+def _undivided(network: Network, blocks: int | None, wanted: str | Partition) -> Partition:
+    """One block: that of an ensemble, which is divided by members instead."""
+    if blocks not in (None, 1):
+        raise InputError(f"blocks is {blocks}; an ensemble is divided by members instead")
+    if isinstance(wanted, Partition) and wanted.n_blocks > 1:
+        raise InputError(
+            f"partition has {wanted.n_blocks} blocks; an ensemble is divided by members instead"
+        )
+    return _divided(network, 1, wanted, 1)
 
 
 def _n_steps(name: str, seconds: float, dt_ms: float) -> int:

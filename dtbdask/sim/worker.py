@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from distributed import Worker, WorkerPlugin, get_worker
-from numpy.typing import NDArray
 
 from dtbdask.errors import SessionError
+from dtbdask.graph.partition import Partition
 from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.exchange import Tcp
 from dtbdask.sim.gang import Gang
@@ -63,13 +62,13 @@ def leave(gang_id: str, dask_worker: Worker) -> None:
 
 
 def gather(
-    gang_id: str, spec: BlockSpec, addresses: list[tuple[str, int]], bounds: NDArray[np.int64]
+    gang_id: str, spec: BlockSpec, addresses: list[tuple[str, int]], partition: Partition
 ) -> None:
     """Make the block of this worker live and meet the others."""
     home = _home(get_worker())
     exchange = _mine(home.exchanges, gang_id)
-    gang = Gang([spec], [exchange], bounds)
-    if bounds.size > 2:
+    gang = Gang([spec], [exchange], partition)
+    if partition.n_blocks > 1:
         exchange.connect(addresses)
     gang.introduce()
     home.gangs[gang_id] = gang

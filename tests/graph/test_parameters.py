@@ -19,7 +19,8 @@ def test_defaults_are_those_of_dtbs_regional_example():
     default = {name: parameter.default for name, parameter in PARAMETERS.items()}
     assert default == {
         "c": 0.5, "t_ref": 2.0, "g_l": 0.025, "v_l": -70.0, "v_th": -50.0, "v_reset": -55.0,
-        "i_ext": 0.0, "noise_rate": 0.0, "ou_mean": 0.5, "ou_sigma": 0.15, "ou_tau": 4.0,
+        "i_ext": 0.0, "excluded": 0.0,
+        "noise_rate": 0.0, "ou_mean": 0.5, "ou_sigma": 0.15, "ou_tau": 4.0,
         "g_ampa": 0.002, "g_nmda": 0.0, "g_gaba_a": 0.01, "g_gaba_b": 0.0,
         "e_ampa": 0.0, "e_nmda": 0.0, "e_gaba_a": -70.0, "e_gaba_b": -100.0,
         "tau_ampa": 2.0, "tau_nmda": 40.0, "tau_gaba_a": 20.0, "tau_gaba_b": 50.0,
@@ -34,7 +35,8 @@ def test_defaults_are_those_of_dtbs_regional_example():
 @given(name=NAMES, n=st.integers(1, 6), shift=st.floats(0, 0.4), own=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_values_given_are_the_values_held_and_the_rest_is_default(name, n, shift, own):
-    values = PARAMETERS[name].default + shift * np.arange(n) / n
+    step = np.floor if PARAMETERS[name].whole else float
+    values = PARAMETERS[name].default + np.array([step(shift * k / n) for k in range(n)])
     made = Parameters.make(n, {name: values if own else values[0]})
     for other in made:
         meant = PARAMETERS[other].default if other != name else values if own else values[0]

@@ -4,16 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import make_brain
+from networks import drawn_brains, drawn_layouts, make_brain
 from scipy import stats
 
 from dtbdask.errors import InputError
 from dtbdask.graph.connectome import read_connectome
-from dtbdask.graph.population import populate
-from dtbdask.graph.shares import normalise
+from dtbdask.graph.layouts import LAYOUTS, layout_of
+from dtbdask.graph.population import LONGEST_DELAY, populate
 from dtbdask.graph.wiring import Recipe
 
 REGIONS = (
@@ -21,39 +20,7 @@ REGIONS = (
 )
 
 
-@st.composite
-def brains(draw, isolated=False):
-    n = draw(st.integers(1, 6))
-    counts = draw(st.lists(st.integers(0, 50), min_size=n * n, max_size=n * n))
-    fibres = np.array(counts, float).reshape(n, n)
-    if not isolated:
-        fibres[np.arange(n), (np.arange(n) + 1) % n] += 1
-    grey = draw(st.lists(st.floats(0.2, 0.8), min_size=n, max_size=n))
-    return xr.Dataset(
-        {
-            "connection": (("voxel", "voxel_source"), fibres),
-            "grey_matter": ("voxel", np.array(grey)),
-        },
-        coords={"label": ("voxel", [f"region {v}" for v in range(n)])},
-    )
-
-
-@given(brains(isolated=True))
-@settings(max_examples=50, deadline=None)
-def test_a_normalised_row_sums_to_one_and_nobody_hears_itself(brain):
-    before = brain.connection.values.copy()
-    rows = normalise(brain.connection.values).toarray()
-    np.testing.assert_array_equal(brain.connection.values, before)
-    if len(rows) == 1:
-        np.testing.assert_array_equal(rows, [[1.0]])
-        return
-    others = before * ~np.eye(len(rows), dtype=bool)
-    assert (np.diag(rows) == 0).all()
-    np.testing.assert_allclose(rows.sum(axis=1), others.sum(axis=1) > 0, atol=1e-12)
-    np.testing.assert_allclose(rows * others.sum(axis=1, keepdims=True), others, atol=1e-9)
-
-
-@given(brain=brains(), neurons=st.integers(200, 5000), degree=st.integers(1, 4))
+@given(brain=drawn_brains(), neurons=st.integers(200, 5000), degree=st.integers(1, 4))
 @settings(max_examples=50, deadline=None)
 def test_the_matrix_is_the_formula_of_the_voxel_layout(brain, neurons, degree):
     """P[(v,a),(u,b)] = d_vu L[a,b] + C[v,u] L[a,outer] w[b]; sizes int(g s N)."""
@@ -88,6 +55,117 @@ def test_the_matrix_is_the_formula_of_the_voxel_layout(brain, neurons, degree):
 def test_a_sole_voxel_is_its_own_outside():
     alone = populate(make_brain(1), 100, 5, "voxel")
     np.testing.assert_allclose(alone.matrix().toarray(), [[6 / 7, 1 / 7]] * 2)
+
+
+def normalised(brain):
+    """Fibre counts by rows that sum to one, dense."""
+    fibres = brain.connection.values
+    if len(fibres) == 1:
+        return np.ones((1, 1))
+    others = np.where(np.eye(len(fibres), dtype=bool), 0.0, fibres)
+    return others / others.sum(axis=1, keepdims=True)
+
+
+def meant_of(brain, layout):
+    """Voxel and place of each population, motif of each voxel, and the matrix, entry by entry."""
+    is_cortex = brain.is_cortex.values
+    motif = [layout.cortex if c or not layout.subcortex else layout.subcortex for c in is_cortex]
+    where = [(v, a) for v in range(is_cortex.size) for a in range(len(motif[v].slots))]
+    shares = normalised(brain)
+    matrix = [
+        [
+            (motif[v].local[a][b] if u == v else 0.0)
+            + shares[v, u] * motif[v].outer[a] * motif[u].long_range[b]
+            for u, b in where
+        ]
+        for v, a in where
+    ]
+    return where, motif, np.array(matrix)
+
+
+@given(brain=drawn_brains(), layout=drawn_layouts(), neurons=st.integers(200, 5000),
+       degree=st.integers(1, 3))  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_every_layout_follows_its_formulas(brain, layout, neurons, degree):
+    """P[(v,a),(u,b)] = d_vu L[a,b] + C[v,u] L[a,outer] w[b]; int(g s N); int(d scale), 1 at least.
+
+    Motifs are of one's own too, and u may be of another kind than v.
+    """
+    made = populate(brain, neurons, degree, layout, min_size=50)
+    where, motif, matrix = meant_of(brain, layout)
+    grey = brain.grey_matter.values / brain.grey_matter.values.sum()
+    for p, (v, a) in enumerate(where):
+        assert made.voxel[p] == v
+        assert layout.slots[made.slot[p]] == motif[v].slots[a]
+        assert made.excitatory[p] == motif[v].excitatory[a]
+        assert made.size[p] == max(int(grey[v] * motif[v].size_share[a] * neurons), 50)
+        assert made.degree[p] == max(int(degree * motif[v].degree_scale[a]), 1)
+    found = made.matrix()
+    np.testing.assert_allclose(found.toarray(), matrix, atol=1e-12)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-12)
+    assert (found.data > 0).all()
+    assert found.shape == (made.size.size,) * 2
+    assert made.n_synapses == (made.size * made.degree).sum()
+
+
+def sources_between_voxels(made):
+    """Slots that long-range axons come from, by their names' kind."""
+    matrix = made.matrix().tocoo()
+    row, column = matrix.coords
+    between = made.voxel[row] != made.voxel[column]
+    return set(made.slot[column[between]].tolist())
+
+
+@pytest.mark.parametrize(
+    ("name", "leaving"),
+    [
+        ("voxel", {"E"}),
+        ("column", {"L2/3E", "L4E", "L5E", "L6E"}),
+        ("column-l5", {"L5E"}),
+        ("mixed", {"L5E", "E"}),
+        ("homogeneous", set()),
+    ],
+)
+@pytest.mark.parametrize("cortex", [[True, True, False], [False, True, True]], ids=str)
+def test_who_projects_between_voxels(name, leaving, cortex):
+    brain = make_brain().assign(is_cortex=("voxel", cortex))
+    found = sources_between_voxels(populate(brain, 20_000, 10, name))
+    assert {LAYOUTS[name].slots[slot] for slot in found} == leaving
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("cortex", [True, False])
+def test_a_sole_voxel_of_any_layout_is_its_own_outside(name, cortex):
+    alone = populate(make_brain(1).assign(is_cortex=("voxel", [cortex])), 1000, 5, name)
+    layout = layout_of(name)
+    motif = layout.cortex if cortex or not layout.subcortex else layout.subcortex
+    meant = np.array(motif.local) + np.outer(motif.outer, motif.long_range)
+    np.testing.assert_allclose(alone.matrix().toarray(), meant, atol=1e-15)
+    np.testing.assert_allclose(meant.sum(axis=1), 1.0, atol=1e-12)
+
+
+def test_small_populations_are_filled_up_and_large_ones_are_not():
+    plain = populate(make_brain(), 2000, 10, "column")
+    for least in (0, 2, 50, 200):
+        made = populate(make_brain(), 2000, 10, "column", min_size=least)
+        np.testing.assert_array_equal(made.size, np.maximum(plain.size, least))
+        np.testing.assert_array_equal(made.degree, plain.degree)
+    assert (plain.size < 50).any()
+    assert (plain.size > 200).any()
+    assert populate(make_brain(), 3, 2, "column", min_size=30).n_neurons == 24 * 30
+
+
+@pytest.mark.parametrize("least", [-1, 2.5, "many", 2**32])
+def test_a_least_size_that_makes_no_sense_is_refused(least):
+    with pytest.raises(InputError, match=r"^min_size is .*; expected"):
+        populate(make_brain(), 1000, 10, min_size=least)
+
+
+def test_more_neurons_than_can_be_numbered_are_refused():
+    with pytest.raises(
+        InputError, match=r"min_size .*6,000,000,000 neurons; at most 4,294,967,295"
+    ):
+        populate(make_brain(), 1000, 10, min_size=10**9)
 
 
 @pytest.mark.parametrize("neurons", [100.5, -5, 0, 1e12, 2**32, np.nan, np.inf, "many", None])
@@ -132,6 +210,35 @@ def test_an_in_degree_beyond_reach_is_refused_with_one_that_fits():
         populate(make_brain(), 300, most + 1, "voxel")
 
 
+def reach_of(made):
+    """Neurons that each population can hear, itself left out."""
+    support = made.matrix().toarray() > 0
+    return support @ made.size - np.diag(support)
+
+
+@pytest.mark.parametrize("layout", ["voxel", "column", "mixed"])
+def test_the_population_that_cannot_hear_enough_is_named(layout):
+    brain = make_brain(4).assign(is_cortex=("voxel", [True, False, True, True]))
+    large = populate(brain, 4000, 10, layout)
+    reach = reach_of(large)
+    with pytest.raises(InputError, match=r"^degree=9000: population \d+ \(region") as told:
+        populate(brain, 4000, 9000, layout)
+    scale = [LAYOUTS[layout].motifs[int(layout == "mixed" and v == 1)] for v in large.voxel]
+    slot = [LAYOUTS[layout].slots[s] for s in large.slot]
+    wanted = [
+        int(9000 * m.degree_scale[m.slots.index(s)]) for m, s in zip(scale, slot, strict=True)
+    ]
+    p = int(np.argmin(reach / wanted))
+    assert f"population {p} (region {large.voxel[p]} {slot[p]}) wants {wanted[p]:,} " in str(
+        told.value
+    )
+    assert f"hear only {reach[p]:,} neurons" in str(told.value)
+    most = int(str(told.value).split("use degree <= ")[1].split()[0].replace(",", ""))
+    assert (reach_of(populate(brain, 4000, most, layout)) >= reach).all()
+    with pytest.raises(InputError, match="degree="):
+        populate(brain, 4000, most + 2, layout)
+
+
 def test_a_mix_that_cannot_be_had_is_told(caplog):
     populate(make_brain(), 300, 10, "voxel")
     assert not caplog.text
@@ -166,3 +273,54 @@ def test_the_real_regions_have_the_sizes_degrees_and_mix_they_ask_for():
         probability.append(stats.chisquare(observed, meant).pvalue)
     assert min(probability) > 1e-4
     assert stats.kstest(probability, "uniform").pvalue > 0.001
+
+
+# Axonal delays
+
+
+@given(brain=drawn_brains(), layout=drawn_layouts(), speed=st.floats(0.5, 20),
+       dt_ms=st.sampled_from([0.5, 1.0, 2.0]))  # fmt: skip
+@settings(max_examples=100, deadline=None)
+def test_a_delay_is_the_tract_over_speed_and_step_beside_its_far_entry(brain, layout, speed, dt_ms):
+    made = populate(brain, 500, 2, layout, min_size=50, speed=speed, dt_ms=dt_ms)
+    plain = populate(brain, 500, 2, layout, min_size=50).mixture
+    mixture, length = made.mixture, brain.tract_length.values
+    for name in ("indptr", "source", "table", "share", "far_indptr", "far_population", "far_share"):
+        np.testing.assert_array_equal(getattr(mixture, name), getattr(plain, name), err_msg=name)
+    assert plain.far_delay.size == 0
+    assert mixture.far_delay.dtype == np.uint16
+    assert mixture.far_delay.shape == mixture.far_share.shape
+    for p, t in zip(mixture.population, mixture.table, strict=True):
+        for entry in range(mixture.far_indptr[t], mixture.far_indptr[t + 1]) if t >= 0 else ():
+            u = made.voxel[mixture.far_population[entry]]
+            steps = max(1, round(length[made.voxel[p], u] / speed / dt_ms))
+            assert mixture.far_delay[entry] == steps
+
+
+def with_tracts(longest):
+    length = np.full((3, 3), 20.0)
+    length[2, 0] = longest
+    return make_brain().assign(tract_length=(("voxel", "voxel_source"), length))
+
+
+def test_delays_without_lengths_are_refused():
+    with pytest.raises(InputError, match="speed: the brain has no tract_length"):
+        populate(make_brain(), 300, 10, speed=10.0)
+
+
+def test_delays_beyond_the_longest_are_refused_with_what_they_are():
+    kept = populate(with_tracts(200.0), 300, 10, speed=0.2).mixture.far_delay
+    assert kept.max() == LONGEST_DELAY == 1000
+    with pytest.raises(
+        InputError, match=r"speed is 0.1 mm/ms: .* 2,000 steps of 1 ms; at most 1,000"
+    ):
+        populate(with_tracts(200.0), 300, 10, speed=0.1)
+    with pytest.raises(InputError, match=r"2,000 steps of 0.5 ms"):
+        populate(with_tracts(200.0), 300, 10, speed=0.2, dt_ms=0.5)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("name", ["speed", "dt_ms"])
+def test_a_speed_or_step_that_makes_no_sense_is_refused(name, value):
+    with pytest.raises(InputError, match=rf"{name} (is )?{value}.*above 0"):
+        populate(with_tracts(20.0), 300, 10, **{"speed": 10.0, name: value})

@@ -14,6 +14,8 @@ from dtbdask.sim.block import Block, BlockSpec
 
 DRIVE = {"noise_rate": 0.01}
 SEED = 12
+RANGES = [[128, 256], [384, 597]]
+OWN = np.r_[128:256, 384:597]
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +23,10 @@ def network():
     return make_network(**DRIVE)
 
 
-def live(network, start=0, stop=None, **options):
-    return Block(BlockSpec(network, start, stop or network.n_neurons, SEED, **options))
+def live(network, ranges=None, **options):
+    if ranges is None:
+        return Block(BlockSpec.whole(network, SEED, **options))
+    return Block(BlockSpec(network, np.array(ranges), SEED, **options))
 
 
 def per_population(value, members=1):
@@ -42,9 +46,9 @@ def test_a_block_starts_half_way_up_without_traces_and_with_the_mean_current(dty
     network = make_network(
         neuron={"v_th": np.linspace(-50, -45, 597)}, ou_mean=np.linspace(0.1, 0.6, 6)
     )
-    block = live(network, 100, 500, members=2, dtype=dtype)
-    population = network.populations.population_of(100, 500)
-    v = ((np.linspace(-50, -45, 597)[100:500] - 55) / 2).astype(dtype)
+    block = live(network, RANGES, members=2, dtype=dtype)
+    population = network.populations.population_of(0, 597)[OWN]
+    v = ((np.linspace(-50, -45, 597)[OWN] - 55) / 2).astype(dtype)
     ou = np.linspace(0.1, 0.6, 6)[population].astype(dtype)
     for m in range(2):
         np.testing.assert_array_equal(block.state.v[m], v)
@@ -57,28 +61,38 @@ def test_a_block_starts_half_way_up_without_traces_and_with_the_mean_current(dty
         assert array.dtype in (dtype, np.uint16)
         assert array.flags.c_contiguous
         assert array.flags.writeable
-        assert array.shape == (2, 400)
+        assert array.shape == (2, OWN.size)
 
 
-@given(start=st.integers(0, 300), length=st.integers(1, 2000), threads=st.integers(1, 6))
-@settings(max_examples=60, deadline=None)
-def test_parts_share_the_neurons_and_begin_where_a_tile_does(start, length, threads):
+@given(
+    tiles=st.sets(st.integers(0, 18), min_size=1).map(sorted), threads=st.integers(1, 6)
+)
+@settings(max_examples=40, deadline=None)
+def test_parts_share_the_neurons_and_begin_where_a_tile_does(tiles, threads):
     network = make_network(neurons=2400, degree=1)
-    stop = min(start + length, network.n_neurons)
-    most = max(1, (stop - start) // rng.TILE)
+    ranges = np.array([[t * rng.TILE, min((t + 1) * rng.TILE, network.n_neurons)] for t in tiles])
+    n = int(np.diff(ranges).sum())
+    most = max(1, n // rng.TILE)
     if threads > most:
         with pytest.raises(InputError, match=rf"threads is {threads}; .* takes 1 to {most}"):
-            live(network, start, stop, threads=threads)
+            live(network, ranges, threads=threads)
         return
-    block = live(network, start, stop, threads=threads)
+    block = live(network, ranges, threads=threads)
     bounds = block.bounds
     assert bounds.size == threads + 1
-    assert (bounds[0], bounds[-1]) == (0, stop - start)
+    assert (bounds[0], bounds[-1]) == (0, n)
     assert (np.diff(bounds) >= 0).all()
-    assert not ((bounds[1:-1] + start) % rng.TILE).any()
-    if stop - start > 4 * rng.TILE * threads:
+    assert not (bounds[1:-1] % rng.TILE).any()
+    assert block.tiles.tolist() == tiles
+    if n > 4 * rng.TILE * threads:
         assert np.ptp(np.diff(bounds)) <= 2 * rng.TILE
     block.close()
+
+
+@pytest.mark.parametrize(("ranges", "told"), [([[100, 597]], 100), ([[0, 200], [256, 597]], 200)])
+def test_ranges_that_divide_a_tile_are_refused(network, ranges, told):
+    with pytest.raises(InputError, match=f"ranges: {told} divides a tile"):
+        live(network, ranges)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 100])
@@ -200,13 +214,34 @@ def test_an_assigned_value_replaces_those_of_neurons(network):
     assert block.coefficients.factor.shape == twin.coefficients.factor.shape
 
 
-def test_a_block_takes_its_range_of_the_values_of_neurons(network):
+def test_a_block_takes_its_ranges_of_the_values_of_neurons(network):
     own = np.linspace(-51, -46, network.n_neurons)
-    block, whole = live(network, 130, 400), live(network)
+    block, whole = live(network, RANGES), live(network)
     for b in (block, whole):
         b.assign_neuron("v_th", own)
-    np.testing.assert_array_equal(block.coefficients.factor, whole.coefficients.factor[:, 130:400])
-    np.testing.assert_array_equal(block.coefficients.factor[0], own[130:400].astype("float32"))
+    np.testing.assert_array_equal(block.coefficients.factor, whole.coefficients.factor[:, OWN])
+    np.testing.assert_array_equal(block.coefficients.factor[0], own[OWN].astype("float32"))
+
+
+@pytest.mark.parametrize("name", ["ou_mean", "noise_rate"])
+def test_what_is_on_elsewhere_is_on_here(network, name):
+    """All blocks of a network run the same kernel, whatever their own neurons need."""
+    elsewhere = np.zeros(network.n_neurons)
+    elsewhere[0] = 0.01
+    block = live(make_network(ou_mean=0.0, ou_sigma=0.0), RANGES)
+    features = block.coefficients.features
+    assert not features.background
+    assert not features.noise
+    block.assign_neuron(name, elsewhere)
+    features = block.coefficients.features
+    assert (features.background, features.noise) == (name == "ou_mean", name == "noise_rate")
+
+
+def test_a_receptor_that_is_off_here_but_wanted_elsewhere_is_refused_here_too(network):
+    elsewhere = np.zeros(network.n_neurons)
+    elsewhere[0] = 0.01
+    with pytest.raises(InputError, match="g_nmda was zero everywhere"):
+        live(network, RANGES).assign_neuron("g_nmda", elsewhere)
 
 
 @pytest.mark.parametrize("how", ["assign", "neuron"])

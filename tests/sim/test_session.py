@@ -167,7 +167,7 @@ def test_each_member_is_the_run_of_its_own_number(network):
     assert v.shape == (3, network.n_neurons)
     assert balloon.shape == (4, 3, 4)
     for m, factor in enumerate((1.0, 1.1, 0.9)):
-        block = Block(BlockSpec(network, 0, network.n_neurons, SEED, first_member=m))
+        block = Block(BlockSpec.whole(network, SEED, first_member=m))
         block.assign("g_ampa", np.full((1, 8), factor), "multiply")
         for k in range(200):
             block.step()
