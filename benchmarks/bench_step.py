@@ -23,7 +23,7 @@ class Step:
 
     def setup(self, paths: dict[int, str], neurons: int, threads: int) -> None:
         network = opened(paths, neurons)
-        spec = BlockSpec(network, 0, network.n_neurons, seed=1, threads=threads)
+        spec = BlockSpec.whole(network, seed=1, threads=threads)
         self.block = Block(spec)
         for _ in range(WARM_UP):
             self.block.step()
@@ -43,7 +43,7 @@ class Loading:
 
     def time_load(self, paths: dict[int, str], neurons: int) -> None:
         network = opened(paths, neurons)
-        Block(BlockSpec(network, 0, network.n_neurons, seed=1))
+        Block(BlockSpec.whole(network, seed=1))
 
     def peakmem_load(self, paths: dict[int, str], neurons: int) -> None:
         self.time_load(paths, neurons)
@@ -57,7 +57,7 @@ class Halves:
 
     def setup(self, paths: dict[int, str], neurons: int) -> None:
         self.network = opened(paths, neurons)
-        self.block = TimedBlock(BlockSpec(self.network, 0, self.network.n_neurons, seed=1))
+        self.block = TimedBlock(BlockSpec.whole(self.network, seed=1))
         for _ in range(WARM_UP):
             self.block.step()
         self.block.deliver_s = self.block.integrate_s = 0.0

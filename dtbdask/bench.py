@@ -92,7 +92,7 @@ def cores() -> int:
 def _warm_compiler(brain: xr.Dataset, path: Path, degree: int) -> None:
     """Have every kernel compiled before anything is timed."""
     small = build(brain, path, neurons=20_000, degree=min(degree, 20), seed=1)
-    block = TimedBlock(BlockSpec(small, 0, small.n_neurons, seed=1))
+    block = TimedBlock(BlockSpec.whole(small, seed=1))
     for _ in range(20):
         block.step()
 
@@ -101,7 +101,7 @@ def _run(network: Network, threads: int, repeats: int) -> dict[str, float]:
     times, spikes = [], 0
     with progress.track("Simulating", repeats * (WARM_UP_STEPS + STEPS), "steps") as done:
         for _ in range(repeats):
-            block = Block(BlockSpec(network, 0, network.n_neurons, seed=1, threads=threads))
+            block = Block(BlockSpec.whole(network, seed=1, threads=threads))
             for _ in range(WARM_UP_STEPS):
                 block.step()
             done(WARM_UP_STEPS)
@@ -117,7 +117,7 @@ def _run(network: Network, threads: int, repeats: int) -> dict[str, float]:
 
 
 def _halves(network: Network) -> dict[str, float]:
-    block = TimedBlock(BlockSpec(network, 0, network.n_neurons, seed=1))
+    block = TimedBlock(BlockSpec.whole(network, seed=1))
     for _ in range(WARM_UP_STEPS):
         block.step()
     block.deliver_s = block.integrate_s = 0.0

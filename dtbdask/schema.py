@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -220,7 +220,7 @@ def create(
     shape: tuple[int, ...],
     chunks: tuple[int, ...],
     *,
-    compressor: str = "zstd",
+    compressor: Literal["zstd", "lz4"] = "zstd",
 ) -> Any:
     """Create one array of a store; its chunks are to be written whole, each by one writer.
 

@@ -77,7 +77,7 @@ def test_the_rate_is_that_of_the_network_it_names(run, brain, tmp_path):
 
 def test_a_timed_block_is_a_block():
     network = make_network()
-    spec = BlockSpec(network, 0, network.n_neurons, seed=5)
+    spec = BlockSpec.whole(network, seed=5)
     timed, plain = bench.TimedBlock(spec), Block(spec)
     spent = []
     for _ in range(60):

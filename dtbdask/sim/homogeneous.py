@@ -166,7 +166,7 @@ class Homogeneous:
 
     def _watch(self, network: Network, conductance: Floats) -> Trial:
         """Simulate, and average over the first `neurons` of the network."""
-        block = Block(BlockSpec(network, 0, network.n_neurons, self.seed, dt_ms=self.dt_ms))
+        block = Block(BlockSpec.whole(network, self.seed, dt_ms=self.dt_ms))
         here = slice(0, self.neurons)
         on = np.flatnonzero(conductance)
         reversal = [self.values[f"e_{name}"] for name in RECEPTORS]

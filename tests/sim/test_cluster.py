@@ -14,6 +14,7 @@ from networks import make_brain, make_network
 
 from dtbdask.errors import DTBDaskError, InputError
 from dtbdask.graph.build import build
+from dtbdask.graph.partition import Partition
 from dtbdask.sim.session import Session
 
 RECIPE = {"neurons": 2400, "degree": 30, "seed": 4}
@@ -80,6 +81,19 @@ def test_spikes_and_bold_are_those_of_one_process(workers, network, meant, tmp_p
         found = np.concatenate([getattr(window, name) for window in windows])
         np.testing.assert_array_equal(found, getattr(meant, name), err_msg=name)
     assert held(workers) == 0, "a closed session left something on the workers"
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_any_tiles_of_a_worker_give_the_same_spikes_state_and_bold(workers, network, meant, blocks):
+    owner = np.random.default_rng(blocks).permutation(np.arange(19) % blocks)
+    made = Partition.of_tiles(owner, network.n_neurons)
+    assert sum(map(len, made.ranges)) > 6 * (blocks - 1)
+    with Session(network, workers, seed=SEED, partition=made, tr_s=0.1) as session:
+        same(session.advance(600, spikes=True), meant)
+        v = session.state("v")
+    with Session(network, seed=SEED, tr_s=0.1) as alone:
+        alone.advance(600)
+        np.testing.assert_array_equal(alone.state("v"), v)
 
 
 def test_recordings_are_the_same_files(workers, network, tmp_path):
