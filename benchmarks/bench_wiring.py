@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.graph.build import build
 from dtbdask.graph.population import populate
-from dtbdask.graph.synthetic import synthetic_connectome
 from dtbdask.graph.wiring import Recipe
 
 from .networks import DEGREE, VOXELS, quiet

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import dask
 
+from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.graph.build import build
 from dtbdask.graph.network import Network, open_network
-from dtbdask.graph.synthetic import synthetic_connectome
 
 VOXELS, DEGREE = 90, 100
 

@@ -27,12 +27,10 @@ POLL_S = 0.02
 
 def build(path: Path, neurons: float, degree: int, chunk: int) -> None:
     """The build that is watched; runs in a process of its own."""
+    from dtbdask.brain.synthetic import synthetic_connectome
     from dtbdask.graph.build import build as build_network
-    from dtbdask.graph.synthetic import synthetic_connectome
 
-    build_network(
-        synthetic_connectome(), path, neurons=neurons, degree=degree, seed=1, chunk=chunk
-    )
+    build_network(synthetic_connectome(), path, neurons=neurons, degree=degree, seed=1, chunk=chunk)
 
 
 def tree_memory(process: psutil.Process) -> int:
@@ -68,7 +66,7 @@ def watched(path: Path, arguments: list[str], *, kill_at: int | None = None) -> 
 
 def prove(folder: Path, neurons: float, degree: int, chunk: int, other: int) -> dict[str, float]:
     """Figures of the interrupted build, beside those of the undisturbed one in other chunks."""
-    from dtbdask.graph.digest import digest
+    from dtbdask.graph.checking.digest import digest
     from dtbdask.graph.network import open_network
 
     size = ["--neurons", str(neurons), "--degree", str(degree)]

@@ -10,7 +10,7 @@ from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 from dtbdask import rng, schema
-from dtbdask.graph.contract import BRAIN
+from dtbdask.brain.contract import BRAIN
 from dtbdask.graph.layouts import COLUMN_SYNAPSES, LAYOUTS
 from dtbdask.graph.parameters import PARAMETERS
 from dtbdask.sim import bold

@@ -20,30 +20,48 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dtbdask import viz
     from dtbdask.assim.cycle import assimilate, open_posterior
-    from dtbdask.cluster import connect
-    from dtbdask.graph.build import build
-    from dtbdask.graph.connectome import (
+    from dtbdask.brain.connectome import (
         functional_connectivity,
         read_connectome,
         validate_connectome,
         write_connectome,
     )
-    from dtbdask.graph.dtb_blocks import read_dtb
+    from dtbdask.brain.expansion import expand
+    from dtbdask.brain.synthetic import synthetic_connectome
+    from dtbdask.brain.volume import read_volume
+    from dtbdask.cluster import connect
+    from dtbdask.graph.build import build
+    from dtbdask.graph.checking.verify import verify
+    from dtbdask.graph.dtb.blocks import read_dtb
+    from dtbdask.graph.dtb.exporting import export_dtb
+    from dtbdask.graph.dtb.importing import import_dtb
+    from dtbdask.graph.modify import modify
     from dtbdask.graph.network import Network, open_network
-    from dtbdask.graph.synthetic import synthetic_connectome
+    from dtbdask.graph.planning.plan import plan
+    from dtbdask.graph.sonata.exporting import export_sonata
+    from dtbdask.graph.sonata.importing import import_sonata
     from dtbdask.sim.record import Recording, open_recording
     from dtbdask.sim.session import Session
 
 _WHERE = {
-    "read_connectome": "graph.connectome",
-    "write_connectome": "graph.connectome",
-    "validate_connectome": "graph.connectome",
-    "functional_connectivity": "graph.connectome",
-    "synthetic_connectome": "graph.synthetic",
+    "read_connectome": "brain.connectome",
+    "write_connectome": "brain.connectome",
+    "validate_connectome": "brain.connectome",
+    "functional_connectivity": "brain.connectome",
+    "synthetic_connectome": "brain.synthetic",
     "build": "graph.build",
     "open_network": "graph.network",
     "Network": "graph.network",
-    "read_dtb": "graph.dtb_blocks",
+    "read_volume": "brain.volume",
+    "expand": "brain.expansion",
+    "plan": "graph.planning.plan",
+    "verify": "graph.checking.verify",
+    "modify": "graph.modify",
+    "read_dtb": "graph.dtb.blocks",
+    "import_dtb": "graph.dtb.importing",
+    "export_dtb": "graph.dtb.exporting",
+    "import_sonata": "graph.sonata.importing",
+    "export_sonata": "graph.sonata.exporting",
     "connect": "cluster",
     "Session": "sim.session",
     "Recording": "sim.record",
@@ -59,14 +77,23 @@ __all__ = [
     "assimilate",
     "build",
     "connect",
+    "expand",
+    "export_dtb",
+    "export_sonata",
     "functional_connectivity",
+    "import_dtb",
+    "import_sonata",
+    "modify",
     "open_network",
     "open_posterior",
     "open_recording",
+    "plan",
     "read_connectome",
     "read_dtb",
+    "read_volume",
     "synthetic_connectome",
     "validate_connectome",
+    "verify",
     "viz",
     "write_connectome",
 ]

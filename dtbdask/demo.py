@@ -15,12 +15,12 @@ import xarray as xr
 from dtbdask.assim.cycle import assimilate, default_bounds
 from dtbdask.assim.observe import observe
 from dtbdask.assim.twin import hidden_truth, observe_twin
+from dtbdask.brain.connectome import read_connectome
+from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.cluster import connect
 from dtbdask.errors import InputError, MissingDependencyError, StoreExistsError
 from dtbdask.graph.build import build
-from dtbdask.graph.connectome import read_connectome
 from dtbdask.graph.network import Network
-from dtbdask.graph.synthetic import synthetic_connectome
 from dtbdask.sim.session import Session
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dtbdask.graph import dtb_folder, dtb_format, dtb_property, dtb_survey, dtb_weights
+from dtbdask.graph.dtb import folder as dtb_folder
+from dtbdask.graph.dtb import format as dtb_format
+from dtbdask.graph.dtb import property as dtb_property
+from dtbdask.graph.dtb import survey as dtb_survey
+from dtbdask.graph.dtb import weights as dtb_weights
 
 PROPERTY = [0.01, 0, 0.1, 0, 1, 5, 0.03, -75, -50, -65, 5 / 275, 5 / 4000, 3 / 30, 3 / 730,
             0, 0, -70, -100, 2, 40, 10, 50]  # fmt: skip

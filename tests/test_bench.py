@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from networks import make_network
 
 from dtbdask import bench, cli
+from dtbdask.brain.connectome import write_connectome
+from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.graph.build import build
-from dtbdask.graph.connectome import write_connectome
-from dtbdask.graph.synthetic import synthetic_connectome
 from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.session import Session
 

@@ -12,10 +12,10 @@ from viz.page_checks import assert_self_contained
 
 from dtbdask import demo, schema
 from dtbdask.assim.cycle import open_posterior
+from dtbdask.brain.connectome import read_connectome, write_connectome
+from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.errors import MissingDependencyError
-from dtbdask.graph.connectome import read_connectome, write_connectome
 from dtbdask.graph.network import open_network
-from dtbdask.graph.synthetic import synthetic_connectome
 from dtbdask.sim.record import open_recording
 
 PICTURES = {"connectome", "raster", "rates", "bold", "parameters", "twin"}

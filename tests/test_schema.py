@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dtbdask import schema
+from dtbdask.brain.contract import BRAIN
 from dtbdask.errors import StoreError, StoreExistsError
-from dtbdask.graph.contract import BRAIN
 from dtbdask.schema import (
     FORMAT,
     NETWORK,

@@ -13,7 +13,7 @@ import numpy as np
 
 def make(network):
     """Brain and arguments of `build`."""
-    from dtbdask.graph.synthetic import synthetic_connectome
+    from dtbdask.brain.synthetic import synthetic_connectome
 
     given = dict(network)
     brain = synthetic_connectome(given.pop("voxels"), frames=4)
@@ -26,7 +26,7 @@ def measure(path, network, run):
     import dask
 
     from dtbdask.graph.build import build
-    from dtbdask.graph.plan import plan
+    from dtbdask.graph.planning.plan import plan
 
     brain, given = make(network)
     with dask.config.set({"num_workers": 2, "dtbdask.progress": "off"}):

@@ -66,8 +66,8 @@ def bench(
 ) -> None:
     """Time the wiring and the simulation of the default network on this machine."""
     from dtbdask.bench import cores, measure
-    from dtbdask.graph.connectome import read_connectome
-    from dtbdask.graph.synthetic import synthetic_connectome
+    from dtbdask.brain.connectome import read_connectome
+    from dtbdask.brain.synthetic import synthetic_connectome
 
     brain = read_connectome(data) if data else synthetic_connectome()
     figures = measure(

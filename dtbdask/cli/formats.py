@@ -29,7 +29,7 @@ def import_dtb(
     folder: Path, network: Path, slots: str, member: int | None, overwrite: bool, as_json: bool
 ) -> None:
     """Read the block files of DTB in FOLDER into NETWORK (a new .zarr)."""
-    from dtbdask.graph.dtb_import import import_dtb as read
+    from dtbdask.graph.dtb.importing import import_dtb as read
 
     made = read(folder, network, slots=int(slots), member=member, overwrite=overwrite)
     show(made, as_json)
@@ -48,7 +48,7 @@ def export_dtb(
     overwrite: bool,
 ) -> None:  # fmt: skip
     """Write NETWORK as block files that DTB reads, into FOLDER."""
-    from dtbdask.graph.dtb_export import export_dtb as write
+    from dtbdask.graph.dtb.exporting import export_dtb as write
     from dtbdask.graph.network import open_network
 
     written = write(
@@ -67,7 +67,7 @@ def export_dtb(
 @told
 def import_network(config: Path, network: Path, form: str, overwrite: bool, as_json: bool) -> None:
     """Read the SONATA circuit that CONFIG describes into NETWORK (a new .zarr)."""
-    from dtbdask.graph.sonata_import import import_sonata
+    from dtbdask.graph.sonata.importing import import_sonata
 
     show(import_sonata(config, network, overwrite=overwrite), as_json)
 
@@ -81,6 +81,6 @@ def import_network(config: Path, network: Path, form: str, overwrite: bool, as_j
 def export_network(network: Path, folder: Path, form: str, overwrite: bool) -> None:
     """Write NETWORK as a SONATA circuit, which NEST and BMTK read, into FOLDER."""
     from dtbdask.graph.network import open_network
-    from dtbdask.graph.sonata_export import export_sonata
+    from dtbdask.graph.sonata.exporting import export_sonata
 
     click.echo(str(export_sonata(open_network(network), folder, overwrite=overwrite)))

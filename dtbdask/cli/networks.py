@@ -63,8 +63,8 @@ def build(
     values: tuple[str, ...], gamma: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Build NETWORK (a new .zarr) from CONNECTOME; an interrupted build is resumed."""
+    from dtbdask.brain.connectome import read_connectome
     from dtbdask.graph.build import build as build_network
-    from dtbdask.graph.connectome import read_connectome
 
     brain = read_connectome(connectome, isolated="drop" if isolated == "drop" else "error")
     synapses = "procedural" if procedural else "stored"
@@ -92,9 +92,9 @@ def plan(
     memory_per_worker: str | None, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Say what a network of CONNECTOME, or of --voxels, and its run need; write nothing."""
-    from dtbdask.graph.capacity import check_session
-    from dtbdask.graph.connectome import read_connectome
-    from dtbdask.graph.plan import plan as make_plan
+    from dtbdask.brain.connectome import read_connectome
+    from dtbdask.graph.planning.capacity import check_session
+    from dtbdask.graph.planning.plan import plan as make_plan
 
     brain = read_connectome(connectome) if connectome else None
     synapses = "procedural" if procedural else "stored"
@@ -129,7 +129,7 @@ def inspect(store: Path, as_json: bool) -> None:
 @told
 def verify(network: Path, deep: bool, as_json: bool) -> None:
     """Check NETWORK as far as it can be read, and say what is wrong where."""
-    from dtbdask.graph.verify import verify as check
+    from dtbdask.graph.checking.verify import verify as check
 
     found = check(network, deep=deep)
     click.echo(json.dumps(found.to_dict()) if as_json else str(found))

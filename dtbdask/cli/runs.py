@@ -93,7 +93,7 @@ def report(
     """Draw whatever is given as one self-contained HTML page."""
     from dtbdask import viz
     from dtbdask.assim.cycle import open_posterior
-    from dtbdask.graph.connectome import read_connectome
+    from dtbdask.brain.connectome import read_connectome
     from dtbdask.sim.record import open_recording
 
     viz.report(

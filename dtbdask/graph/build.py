@@ -14,8 +14,8 @@ import zarr
 from dask.callbacks import Callback
 
 from dtbdask import progress, schema
+from dtbdask.brain.connectome import validate_connectome
 from dtbdask.errors import InputError, StoreError
-from dtbdask.graph.connectome import validate_connectome
 from dtbdask.graph.factors import gamma_factors
 from dtbdask.graph.layouts import Layout, Motif, describe, layout_of
 from dtbdask.graph.network import Network, digest_of, open_network, synapses_per_chunk

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dtbdask import schema
 from dtbdask.errors import InputError, StoreError
-from dtbdask.graph.consistency import of_neurons, reset_findings
+from dtbdask.graph.checking.consistency import of_neurons, reset_findings
 from dtbdask.graph.network import Network, digest_of, open_network
 from dtbdask.graph.parameters import PARAMETERS, Parameters, check, known
 from dtbdask.graph.selection import choose, choose_populations, tell

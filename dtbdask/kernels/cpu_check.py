@@ -1,7 +1,5 @@
 """Looking at in-edges in Numba: what is wrong with them, and who hears whom how often."""
 
-# mypy: disallow-untyped-decorators=false
-
 from __future__ import annotations
 
 from typing import Any

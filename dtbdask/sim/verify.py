@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dtbdask.brain.npz import read_arrays
 from dtbdask.errors import InputFileError
-from dtbdask.graph.dtb_blocks import read_dtb
-from dtbdask.graph.npz import read_arrays
+from dtbdask.graph.dtb.blocks import read_dtb
 from dtbdask.sim.session import Session
 
 

@@ -8,8 +8,8 @@ import holoviews as hv
 import numpy as np
 import xarray as xr
 
+from dtbdask.brain import connectome
 from dtbdask.errors import InputError
-from dtbdask.graph import connectome
 from dtbdask.viz import style
 from dtbdask.viz.regions import name_hover, region_names, ticks
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtbdask.assim.scores import FIRST, correlation, forecast_scores, rmse
-from dtbdask.graph.connectome import functional_connectivity
+from dtbdask.brain.connectome import functional_connectivity
 from dtbdask.viz.parameters import log_error
 
 if TYPE_CHECKING:

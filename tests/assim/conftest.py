@@ -2,9 +2,9 @@
 
 import pytest
 
+from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.cluster import connect
 from dtbdask.graph.build import build
-from dtbdask.graph.synthetic import synthetic_connectome
 
 VOXELS = 8
 

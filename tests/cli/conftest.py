@@ -8,9 +8,9 @@ from command import SIZE, figures
 
 from dtbdask.assim.cycle import assimilate
 from dtbdask.assim.observe import Observation
-from dtbdask.graph.connectome import write_connectome
+from dtbdask.brain.connectome import write_connectome
+from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.graph.network import open_network
-from dtbdask.graph.synthetic import synthetic_connectome
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 from command import SIZE, call, done, figures, in_process, refused, snapshot
 
 from dtbdask import schema
-from dtbdask.graph.connectome import write_connectome
+from dtbdask.brain.connectome import write_connectome
 from dtbdask.sim.record import open_recording
 from dtbdask.sim.session import Session
 

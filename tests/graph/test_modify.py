@@ -19,10 +19,10 @@ from networks import make_brain
 from dtbdask.errors import InputError, StoreError
 from dtbdask.graph import modify as modify_module
 from dtbdask.graph.build import build
+from dtbdask.graph.checking.verify import verify
 from dtbdask.graph.modify import modify
 from dtbdask.graph.network import open_network
 from dtbdask.graph.parameters import PARAMETERS
-from dtbdask.graph.verify import verify
 
 SMALL = {"neurons": 300, "degree": 10, "seed": 5}
 

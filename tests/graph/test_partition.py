@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from networks import drawn_populations, make_network
 
+from dtbdask.brain.connectome import read_connectome
 from dtbdask.errors import InputError, MissingDependencyError
-from dtbdask.graph.connectome import read_connectome
 from dtbdask.graph.mixture import Mixture
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameters

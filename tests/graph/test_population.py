@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from networks import drawn_brains, drawn_layouts, make_brain
 from scipy import stats
 
+from dtbdask.brain.connectome import read_connectome
 from dtbdask.errors import InputError
-from dtbdask.graph.connectome import read_connectome
 from dtbdask.graph.layouts import LAYOUTS, layout_of
 from dtbdask.graph.population import LONGEST_DELAY, populate
 from dtbdask.graph.wiring import Recipe

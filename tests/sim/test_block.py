@@ -64,9 +64,7 @@ def test_a_block_starts_half_way_up_without_traces_and_with_the_mean_current(dty
         assert array.shape == (2, OWN.size)
 
 
-@given(
-    tiles=st.sets(st.integers(0, 18), min_size=1).map(sorted), threads=st.integers(1, 6)
-)
+@given(tiles=st.sets(st.integers(0, 18), min_size=1).map(sorted), threads=st.integers(1, 6))
 @settings(max_examples=40, deadline=None)
 def test_parts_share_the_neurons_and_begin_where_a_tile_does(tiles, threads):
     network = make_network(neurons=2400, degree=1)

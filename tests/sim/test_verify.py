@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dtbdask.errors import InputError, InputFileError
-from dtbdask.graph.dtb_blocks import COLUMNS, read_dtb
+from dtbdask.graph.dtb.blocks import COLUMNS, read_dtb
 from dtbdask.sim.session import Session
 from dtbdask.sim.verify import compare
 

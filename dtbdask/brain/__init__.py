@@ -1,0 +1,1 @@
+"""Brains: connectomes of whatever format, as one labelled dataset."""

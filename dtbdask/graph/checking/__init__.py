@@ -1,0 +1,1 @@
+"""Whether a stored network is what it should be."""

@@ -1,0 +1,1 @@
+"""DTB's block files, read and written."""

@@ -1,0 +1,1 @@
+"""What a network and its run will need, before anything is written."""

@@ -1,0 +1,213 @@
+"""Bytes of memory from sizes alone: of a build, and of blocks while they load and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtbdask import config
+from dtbdask.graph.network import BYTES_PER_SYNAPSE
+from dtbdask.graph.planning.anatomy import Anatomy
+from dtbdask.graph.planning.audience import Audience
+from dtbdask.kernels import N_COEFFICIENTS
+from dtbdask.rng import TILE
+
+Floats = NDArray[np.float64]
+
+CHUNK = 1 << 22
+"""Synapses that a block handles at once while it loads, as in `dtbdask.sim.edges`."""
+PACKED_TARGETS = 1 << 24
+"""Largest block whose targets share a word with a weight, as in `dtbdask.sim.edges`."""
+CONCURRENT = 10
+"""Chunks that Zarr decodes at once."""
+GROWN = 1.5
+"""Room for what a block meets, over what it needs: it doubles, so 1 to 2."""
+LITTLE = 4_000_000
+"""Bytes that any build takes."""
+BYTES_PER_TASK = 7_000
+"""Of Dask, for each chunk to be written."""
+DECODED, DECODED_WEIGHT = 1.55, 2.0
+"""Bytes held for a byte of sources, or of weights, that is decoded: it and its compressed form."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a network is to be run.
+
+    Attributes
+    ----------
+    threads : int
+        Of a block.
+    members : int
+        Ensemble members that a block holds.
+    dtype : {"float32", "float64"}
+        Of the state.
+    """
+
+    threads: int = 1
+    members: int = 1
+    dtype: str = "float32"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number of the state."""
+        return np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of memory of each block: (block,) float64.
+
+    Attributes
+    ----------
+    edges
+        Targets and weights.
+    rows
+        Where the edges of each own and foreign source begin.
+    state
+        Of the neurons of all members, with the lists of those that fired.
+    tables
+        Populations, recipe, parameters and coefficients.
+    peers
+        Which of its neurons each other block hears.
+    window
+        Spike counts of an epoch.
+    everyone
+        For all neurons of the network, whatever the block: where their tiles are.
+    loading
+        Most while the block is made.
+    """
+
+    edges: Floats
+    rows: Floats
+    state: Floats
+    tables: Floats
+    peers: Floats
+    window: Floats
+    everyone: Floats
+    loading: Floats
+
+    @property
+    def held(self) -> Floats:
+        """Bytes of a block that is loaded."""
+        return self.edges + self.rows + self.state + self.tables
+
+    @property
+    def running(self) -> Floats:
+        """Bytes that a run adds."""
+        return self.peers + self.window
+
+    @property
+    def need(self) -> Floats:
+        """Bytes that its worker must have."""
+        return np.maximum(self.loading, self.held + self.running)
+
+
+def footprint(anatomy: Anatomy, audience: Audience, n_blocks: int, run: Run) -> Footprint:
+    """Bytes of blocks.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    audience : Audience
+        What the blocks own and hear.
+    n_blocks : int
+        Of the session; the audience may be that of some of them.
+    run : Run
+    """
+    n, foreign, members = audience.neurons, audience.foreign, run.members
+    sources, parts = n + foreign, run.threads
+    kick = _kick_bytes(anatomy)
+    packed = (anatomy.weight_bytes == 1) & (not anatomy.paired) & (n <= PACKED_TARGETS)
+    weights = np.where(packed, 0, (1 + anatomy.paired) * anatomy.weight_bytes)
+    edges = audience.synapses * (4 + weights)
+    rows = 8 * parts * (sources + 1) + sources + 8 * foreign
+    numbers = 2 + sum(anatomy.receptors)
+    lists = 8 * n + 4 * anatomy.populations
+    state = members * (n * (run.itemsize * numbers + 2 + 2 * kick) + lists)
+    here = np.minimum(anatomy.populations, anatomy.populations * n / anatomy.neurons + 1)
+    coefficients = members * anatomy.populations * N_COEFFICIENTS * run.itemsize
+    own = anatomy.own * run.itemsize * n
+    tables = anatomy.bytes + (8 + 8 / TILE) * n + 16 * here + coefficients + own
+    window = 4 * members * anatomy.populations * int(config.get("session.window-steps"))
+    divided = n_blocks > 1
+    held = edges + rows + state + tables
+    loading = tables + _collecting(anatomy, audience, edges, parts)
+    where = 16 * divided * anatomy.neurons / TILE
+    return Footprint(
+        edges, rows, state, tables,
+        peers=divided * (8.0 * n * n_blocks + 4 * foreign + where),
+        window=np.full_like(n, window),
+        everyone=np.full_like(n, where + 8 * anatomy.neurons / TILE),
+        loading=np.maximum(held + 16 * n, loading),
+    )  # fmt: skip
+
+
+def _kick_bytes(anatomy: Anatomy) -> int:
+    """Bytes of the integer that no kick can overflow."""
+    if anatomy.weight_bytes > 1:
+        return 8 if anatomy.paired else 4
+    narrow = anatomy.largest_degree * 255 < 2**16
+    return (2 if narrow else 4) * (1 + anatomy.paired)
+
+
+def _collecting(anatomy: Anatomy, audience: Audience, edges: Floats, parts: int) -> Floats:
+    """Most bytes while the edges of a block are put in the order of their sources."""
+    n, foreign, met = audience.neurons, audience.foreign, audience.met
+    sources, each = n + foreign, 4 + 2 * anatomy.weight_bytes
+    of_part = audience.synapses / parts
+    most = CHUNK * (audience.synapses / n) / max(anatomy.largest_degree, 1)
+    stretch = np.minimum(most, of_part)  # of as many neurons as the largest in-degree allows
+    last = np.where(of_part > most, np.minimum(most, of_part - most), of_part)
+    read = each * (stretch + last) + _decoding(anatomy, audience, stretch)
+    two = np.maximum(read, (each + 4) * stretch)  # one is read while the one before is there
+    once = (of_part <= most) & (parts == 1)
+    slots = np.where(met <= n, n, np.maximum(2 * n, np.where(once, met, GROWN * met)))
+    fixed = 8 * anatomy.neurons / TILE + 4 * parts * slots + 8 * n  # tiles, counts, own neurons
+    counting = fixed + 4 * parts * met + two
+    listing = fixed + slots + 9 * met + 8 * foreign + each * last
+    rows = fixed + 8 * slots + 8 * foreign + 12 * sources  # with their order and their slots
+    ordering = rows + 24 * parts * sources + each * last
+    placing = rows + 16 * parts * sources + 2 * sources + edges + two
+    return np.maximum.reduce([counting, listing, ordering, placing])  # type: ignore[no-any-return]
+
+
+def _decoding(anatomy: Anatomy, audience: Audience, stretch: Floats) -> Floats:
+    """Bytes that Zarr holds beside what it returns, while a block reads its first stretch."""
+    if not anatomy.chunk:
+        return np.zeros_like(stretch)
+    start = audience.block * audience.synapses.mean()
+    first, last = start // anatomy.chunk, (start + stretch - 1) // anatomy.chunk
+    decoded = np.minimum(last - first + 1, CONCURRENT) * min(anatomy.chunk, anatomy.synapses)
+    weight = anatomy.weight_bytes
+    # sources come first, while there are no weights yet
+    held: Floats = np.maximum(DECODED * 4 * decoded - 2 * weight * stretch,
+                              DECODED_WEIGHT * 2 * weight * decoded)  # fmt: skip
+    return held
+
+
+def growth(anatomy: Anatomy, threads: int) -> int:
+    """Bytes that a process gains at most while it builds, threads of its own doing the work.
+
+    A thread holds a chunk and what it is packed into; so do, after use, Zarr's threads, by way of
+    the allocator. The numbers are fits to measured builds (`docs/plan.md`).
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    threads : int
+        Chunks that are wired at once.
+    """
+    tables = (34 + 11 * anatomy.places) * anatomy.far + 800 * anatomy.populations
+    tables += (30 + 24 * anatomy.own) * anatomy.neurons if anatomy.own else 0
+    if not anatomy.chunk:
+        return LITTLE + tables
+    chunk = BYTES_PER_SYNAPSE * min(anatomy.chunk, anatomy.synapses)
+    n_chunks = anatomy.synapses / anatomy.chunk
+    at_once = 1.3 * min(threads, max(n_chunks, 1)) - 1.2
+    kept = 2.3 * np.log(np.clip(n_chunks, 1, 32))
+    packing = chunk * max(3.0, at_once + kept)
+    writing = packing + BYTES_PER_TASK * n_chunks + 0.8 * tables
+    return LITTLE + int(max(tables, writing))

@@ -1,0 +1,1 @@
+"""SONATA circuits, read and written."""
