@@ -18,9 +18,16 @@ from dtbdask.brain.connectome import validate_connectome
 from dtbdask.errors import InputError, StoreError
 from dtbdask.graph.factors import gamma_factors
 from dtbdask.graph.layouts import Layout, Motif, describe, layout_of
-from dtbdask.graph.network import Network, digest_of, open_network, synapses_per_chunk
+from dtbdask.graph.network import (
+    BYTES_PER_SYNAPSE,
+    Network,
+    digest_of,
+    open_network,
+    synapses_per_chunk,
+)
 from dtbdask.graph.parameter_sets import ParameterSet, spread
 from dtbdask.graph.parameters import PARAMETERS, Parameters, known
+from dtbdask.graph.planning.capacity import check_build, disk_room
 from dtbdask.graph.population import Populations, populate
 from dtbdask.graph.store import write_tables
 from dtbdask.graph.synapses import write_chunk
@@ -105,6 +112,8 @@ def build(
     ------
     InputError
         A value is wrong; nothing was written.
+    CapacityError
+        The disk has not the room; nothing was written.
     StoreExistsError
         Something else is at `path`; it was left untouched.
     """
@@ -135,6 +144,14 @@ def build(
         "recipe_sha256": digest_of(populations, values, recipe.seed, recipe.weights),
     }  # fmt: skip
     attributes = json.loads(json.dumps(attributes))
+    if synapses == "stored" and recipe.n_synapses * BYTES_PER_SYNAPSE > disk_room(path):
+        from dtbdask.graph.planning.plan import plan
+
+        check_build(
+            plan(brain, neurons=neurons, degree=degree, layout=layout, min_size=min_size,
+                 weights=weights, seed=seed, parameters=parameters, gamma=gamma, chunk=chunk),
+            path,
+        )  # fmt: skip
     begun = _begun(path, attributes)
     if begun and not overwrite and begun.get("tables"):
         group = zarr.open_group(Path(path), mode="r+")

@@ -99,6 +99,11 @@ class Recipe:
         return int(self.size.sum())
 
     @property
+    def n_synapses(self) -> int:
+        """Number of synapses."""
+        return int(self.first_synapse[-1])
+
+    @property
     def first_synapse(self) -> Ints:
         """First synapse of each population, and the number of all: (population_edge,) int64."""
         return np.concatenate([[0], np.cumsum(self.size * self.degree)]).astype(np.int64)

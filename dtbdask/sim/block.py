@@ -108,7 +108,7 @@ class Block:
         self.population = np.concatenate([populations.population_of(*r) for r in spec.ranges])
         n = self.population.size
         self.tiles = _tiles(spec.ranges)
-        self.run_stop, self.run_population = _runs(self.population)
+        self.run_stop, self.run_population = _runs(self._counted())
         self.bounds = _parts(n, spec.threads)
         self.receptors = receptors(spec.network.parameters)
         self._use(spec.network.parameters, {})
@@ -117,7 +117,8 @@ class Block:
         self.state = self._initial()
         self.fired, self._next_fired = np.zeros((2, members, n), np.uint32)
         self.n_fired, self._next_n_fired = np.zeros((2, members, spec.threads), np.int64)
-        self.spikes = np.zeros((members, populations.size.size), np.int32)
+        self._census = np.zeros((members, populations.size.size + 1), np.int32)
+        self.spikes = self._census[:, :-1]
         self._incoming = np.zeros((1, 0), np.uint32)
         self._key = np.array(rng.split_seed(spec.seed), np.uint32)
         self._scale = np.dtype(spec.dtype).type(spec.network.synapses.weight_scale)
@@ -140,7 +141,7 @@ class Block:
         self.step_index += 1
         self.spikes[:] = 0
         cpu.census(
-            self.spikes, self.fired, self.n_fired, self.bounds, self.run_stop, self.run_population
+            self._census, self.fired, self.n_fired, self.bounds, self.run_stop, self.run_population
         )
 
     def settle(self) -> None:
@@ -235,6 +236,15 @@ class Block:
         """Of values of all neurons those of this block."""
         own = spread(self.spec.ranges) if values else slice(0)
         return {name: value[own] for name, value in values.items()}
+
+    def _counted(self) -> Ints:
+        """Population for which the spikes of each neuron count; one more for the excluded."""
+        parameters = self.spec.network.parameters
+        excluded = parameters.population["excluded"][self.population] > 0
+        if "excluded" in parameters.neuron:
+            own = parameters.neuron["excluded"]
+            excluded = np.concatenate([own[low:high] for low, high in self.spec.ranges]) > 0
+        return np.where(excluded, self.spec.network.populations.size.size, self.population)
 
     def _initial(self) -> State:
         """V half-way between reset and threshold, no traces, the background at its mean."""

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from dtbdask import config, progress, schema
 from dtbdask.errors import InputError, SessionError, whole_number
 from dtbdask.graph.network import Network
-from dtbdask.graph.parameters import check, known
+from dtbdask.graph.parameters import Parameter, check, known
 from dtbdask.graph.partition import Partition, spread
 from dtbdask.graph.partition import partition as divide
+from dtbdask.graph.planning.capacity import check_session, memory_room
 from dtbdask.kernels import RECEPTORS
 from dtbdask.rng import TILE
 from dtbdask.sim.block import BlockSpec
@@ -26,6 +27,10 @@ from dtbdask.sim.gang import Window
 from dtbdask.sim.record import Recorder, Recording, check_record
 
 Floats = NDArray[np.float64]
+
+LEAST_EDGE_BYTES = 4
+SAFE = 4
+"""A block needs less than this many times its edges and state: see `dtbdask.graph.planning`."""
 
 
 class Session:
@@ -63,7 +68,9 @@ class Session:
     Raises
     ------
     InputError
-        A value is wrong.
+        A value is wrong, or the network has what this version does not simulate.
+    CapacityError
+        A block does not fit its worker.
     """
 
     def __init__(
@@ -79,6 +86,7 @@ class Session:
             raise InputError(f"dt_ms is {dt_ms}; expected more than 0 and at most 10 ms")
         if dtype not in ("float32", "float64"):
             raise InputError(f"dtype is {dtype!r}; use 'float32' or 'float64'")
+        _check_network(network)
         self.network, self.members, self.seed = network, members, seed
         self.dt_ms, self.tr_s = float(dt_ms), float(tr_s)
         self.frame_steps = _n_steps("tr_s", tr_s, dt_ms)
@@ -102,6 +110,8 @@ class Session:
                 BlockSpec.whole(network, first_member=low, members=high - low, **common)
                 for low, high in pairwise(cuts)
             ]
+        alone = self.partition.n_blocks if members == 1 else 1
+        _check_room(network, client, alone, threads, max(spec.members for spec in specs), dtype)
         self._crew: Crew | None
         if client is None:
             self._crew = Here(specs, self.partition)
@@ -217,7 +227,7 @@ class Session:
         how : {"assign", "multiply"}
             Replace the value, or set its multiplier relative to the stored base.
         """
-        spec = known(parameter)
+        spec = _changeable(parameter)
         if how not in ("assign", "multiply"):
             raise InputError(f"how is {how!r}; use 'assign' or 'multiply'")
         shape = (self.members, self.network.populations.size.size)
@@ -247,7 +257,7 @@ class Session:
         value : (neuron,) float
             Of the whole network.
         """
-        known(parameter)
+        _changeable(parameter)
         values = check(parameter, value, self.network.n_neurons, "neuron")
         self._ask("assign_neuron", parameter, values)
 
@@ -342,6 +352,41 @@ def _undivided(network: Network, blocks: int | None, wanted: str | Partition) ->
             f"partition has {wanted.n_blocks} blocks; an ensemble is divided by members instead"
         )
     return _divided(network, 1, wanted, 1)
+
+
+def _check_network(network: Network) -> None:
+    """Refuse what a network has and this version does not simulate."""
+    longest = int(network.populations.mixture.far_delay.max(initial=1))
+    if longest > 1:
+        raise InputError(
+            f"network has axonal delays of up to {longest} steps, which are not simulated yet; "
+            "build it without speed"
+        )
+    if network.attributes.get("scripted_population"):
+        raise InputError("network has neurons with scripted spikes, which are not played yet")
+
+
+def _check_room(
+    network: Network, client: Any, blocks: int, threads: int, members: int, dtype: str
+) -> None:
+    """Refuse blocks that cannot fit; only what may come near is reckoned out."""
+    if client is None:
+        memory, blocks = memory_room(), 1
+    else:
+        told = client.scheduler_info(n_workers=-1)["workers"].values()
+        memory = min((w["memory_limit"] or memory_room() for w in told), default=memory_room())
+    least = (
+        network.n_synapses * LEAST_EDGE_BYTES / blocks + network.n_neurons / blocks * 16 * members
+    )
+    if least > memory / SAFE:
+        check_session(network, blocks, memory, threads=threads, members=members, dtype=dtype)
+
+
+def _changeable(parameter: str) -> Parameter:
+    """The parameter of this name, if a session may change it."""
+    if parameter == "excluded":
+        raise InputError("excluded belongs to the network; change it by dtbdask.modify")
+    return known(parameter)
 
 
 def _n_steps(name: str, seconds: float, dt_ms: float) -> int:
