@@ -18,9 +18,13 @@ from dtbdask.errors import whole_number
 from dtbdask.graph.build import build
 from dtbdask.graph.network import Network
 from dtbdask.graph.synapses import Stored
+from dtbdask.kernels import Features
 from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.edges import collect
 
 WARM_UP_STEPS, STEPS = 200, 1000
+STORED_NEURONS = 5
+"""Times the neurons, in the network that is timed while it is stored."""
 BYTES_PER_NEURON_STEP = 44
 """State read and written by a sub-step of the default model: V, background and two traces (8 each),
 refractory counter (4), two kicks (8)."""
@@ -62,21 +66,21 @@ def measure(
     -------
     dict of str to float
         `seconds_per_biological_second`, `ns_per_neuron_step`, `ns_per_synaptic_event`,
-        `synapses_per_second`, `stored_synapses_per_second`, `peak_memory_bytes`, `mean_rate_hz`,
-        and for scale `copy_bandwidth_bytes_per_second` and `neuron_step_over_bandwidth_floor`.
+        `synapses_per_second`, `stored_synapses_per_second`,
+        `stored_and_transposed_synapses_per_second`, `peak_memory_bytes`, `mean_rate_hz`, and for
+        scale `copy_bandwidth_bytes_per_second` and `neuron_step_over_bandwidth_floor`.
     """
     repeats = whole_number("repeats", repeats, 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.zarr"
         _warm_compiler(brain, Path(folder) / "small.zarr", degree)
-        start = time.perf_counter()
         network = build(brain, path, neurons=neurons, degree=degree, seed=1)
-        stored = network.n_synapses / (time.perf_counter() - start)
         figures = _run(network, threads, repeats)
         figures |= _halves(network)
         figures["synapses_per_second"] = _wiring(network, threads, repeats)
-        figures["stored_synapses_per_second"] = stored
-    figures["peak_memory_bytes"] = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        peak = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        figures |= _storing(brain, path, STORED_NEURONS * neurons, degree, repeats)
+    figures["peak_memory_bytes"] = peak
     bandwidth = _copy_bandwidth()
     figures["copy_bandwidth_bytes_per_second"] = bandwidth
     floor_ns = BYTES_PER_NEURON_STEP / bandwidth * 1e9
@@ -134,8 +138,8 @@ def _halves(network: Network) -> dict[str, float]:
 
 def _wiring(network: Network, threads: int, repeats: int) -> float:
     """Synapses sampled in a second, nothing written."""
-    assert isinstance(network.synapses, Stored)
-    recipe = network.synapses.recipe
+    assert isinstance(network.wiring, Stored)
+    recipe = network.wiring.recipe
     cuts = np.linspace(0, network.n_neurons, 8 * threads + 1).astype(int)
     rates = []
     with ThreadPoolExecutor(threads) as pool:
@@ -144,6 +148,24 @@ def _wiring(network: Network, threads: int, repeats: int) -> float:
             list(pool.map(recipe.wire, cuts[:-1].tolist(), cuts[1:].tolist()))
             rates.append(network.n_synapses / (time.perf_counter() - start))
     return statistics.median(rates)
+
+
+def _storing(
+    brain: xr.Dataset, path: Path, neurons: int, degree: int, repeats: int
+) -> dict[str, float]:
+    """Synapses wired and stored in a second, and also read again and put in order of source."""
+    stored, transposed = [], []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        network = build(brain, path, neurons=neurons, degree=degree, seed=1, overwrite=True)
+        stored.append(network.n_synapses / (time.perf_counter() - start))
+        ranges, bounds = np.array([[0, network.n_neurons]]), np.array([0, network.n_neurons])
+        collect(network, ranges, bounds, Features((True, False, True, False), True, False, ()))
+        transposed.append(network.n_synapses / (time.perf_counter() - start))
+    return {
+        "stored_synapses_per_second": statistics.median(stored),
+        "stored_and_transposed_synapses_per_second": statistics.median(transposed),
+    }
 
 
 def _copy_bandwidth() -> float:

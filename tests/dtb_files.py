@@ -113,9 +113,9 @@ def assert_same_blocks(found, meant):
 
 def edges_of(network):
     """Target, source and weight of the synapses, as they are stored."""
-    edges = network.synapses.in_edges(0, network.n_neurons)
+    edges = network.wiring.in_edges(0, network.n_neurons)
     target = np.repeat(np.arange(network.n_neurons), np.diff(edges.indptr))
-    return target, edges.source.astype(np.int64), edges.weight * network.synapses.weight_scale
+    return target, edges.source.astype(np.int64), edges.weight * network.wiring.weight_scale
 
 
 def sorted_edges(target, source, weight):

@@ -12,21 +12,19 @@ from dtbdask.graph.synapses import Held
 
 def held(network):
     """The same network with its synapses in memory, following no recipe."""
-    edges = network.synapses.in_edges(0, network.n_neurons)
-    return dataclasses.replace(
-        network, synapses=Held(edges, network.synapses.weight_scale), path=""
-    )
+    edges = network.wiring.in_edges(0, network.n_neurons)
+    return dataclasses.replace(network, wiring=Held(edges, network.wiring.weight_scale), path="")
 
 
 def as_import(network, path, chunk=None):
     """The same network as a store of its own that follows no recipe."""
-    edges = network.synapses.in_edges(0, network.n_neurons)
+    edges = network.wiring.in_edges(0, network.n_neurons)
     table = network.populations
     writer = create_import(
         path,
         Populations.bare(table.voxel, table.slot, table.excitatory, table.size, table.degree),
         network.parameters, network.labels, np.diff(edges.indptr),
-        weight_dtype=edges.weight.dtype, weight_scale=network.synapses.weight_scale,
+        weight_dtype=edges.weight.dtype, weight_scale=network.wiring.weight_scale,
         attributes={"source": "of a test", "slots": network.slots}, overwrite=True, chunk=chunk,
     )  # fmt: skip
     writer.append(edges.source, edges.weight)

@@ -30,11 +30,11 @@ class Oracle:
             lambda sigma, tau: sigma * np.sqrt(-np.expm1(-2 * h / tau)), "ou_sigma", "ou_tau"
         )
         self.decay = [given(lambda tau: np.exp(-h / tau), f"tau_{name}") for name in RECEPTORS]
-        edges = network.synapses.in_edges(0, self.n)
+        edges = network.wiring.in_edges(0, self.n)
         self.target = np.repeat(np.arange(self.n), np.diff(edges.indptr))
         self.source, self.weight = edges.source, edges.weight.astype(np.int64)
         self.excites = network.populations.excitatory[self.population[self.source]]
-        self.scale = self.real(network.synapses.weight_scale)
+        self.scale = self.real(network.wiring.weight_scale)
         base = {k: network.parameters.population[k][self.population] for k in network.parameters}
         base.update(network.parameters.neuron)
         self.v = ((base["v_th"] + base["v_reset"]) / 2).astype(self.real)

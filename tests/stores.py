@@ -1,5 +1,6 @@
 """What tests look at in a store at rest: its files, its arrays, its synapses."""
 
+import dask
 import numpy as np
 import zarr
 
@@ -32,7 +33,7 @@ def chunk_files(path, name="source"):
 
 def in_edges(network, start=0, stop=None):
     """Pointers, sources and weights of the in-edges of a range of neurons, by default of all."""
-    edges = network.synapses.in_edges(start, network.n_neurons if stop is None else stop)
+    edges = network.wiring.in_edges(start, network.n_neurons if stop is None else stop)
     return edges.indptr, edges.source, edges.weight
 
 
@@ -41,3 +42,9 @@ def same_synapses(one, other):
     for a, b in zip(one, other, strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
+
+
+def lazily(network):
+    """Source and weight of all synapses, through the lazy arrays."""
+    both = dask.compute(*(network.synapses[name].data for name in ("source", "weight")))
+    return tuple(both)

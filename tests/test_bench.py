@@ -19,7 +19,8 @@ from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.session import Session
 
 STATED = {"seconds_per_biological_second", "ns_per_neuron_step", "ns_per_synaptic_event",
-          "synapses_per_second", "stored_synapses_per_second", "peak_memory_bytes", "mean_rate_hz",
+          "synapses_per_second", "stored_synapses_per_second",
+          "stored_and_transposed_synapses_per_second", "peak_memory_bytes", "mean_rate_hz",
           "copy_bandwidth_bytes_per_second", "neuron_step_over_bandwidth_floor"}  # fmt: skip
 SIZE = {"neurons": 2000, "degree": 20}
 

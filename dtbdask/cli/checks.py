@@ -9,22 +9,20 @@ from pathlib import Path
 
 import click
 
-from dtbdask.cli.telling import CONNECTOME, as_json, tell, told
+from dtbdask.cli.telling import CONNECTOME, as_json, draw, tell, told
 
 
 @click.command()
 @as_json
 def doctor(as_json: bool) -> None:
     """Say what is here, what is missing, and the command that mends it."""
-    from rich import print as show
-
     from dtbdask import doctor as examination
 
     found = examination.examine()
     if as_json:
         click.echo(json.dumps(found.to_dict()))
     else:
-        show(examination.render(found))
+        draw(examination.render(found))
     sys.exit(0 if found.healthy else 1)
 
 

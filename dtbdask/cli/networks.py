@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from dtbdask.cli.telling import as_json, tell, told
+from dtbdask.cli.telling import as_json, draw, tell, told
 from dtbdask.errors import InputError
 
 if TYPE_CHECKING:
@@ -161,8 +161,6 @@ def show(network: Network, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(network.summary()))
         return
-    from rich import print as draw
-
     from dtbdask.graph.summary import render
 
     draw(render(network))

@@ -55,7 +55,6 @@ def tell(figures: dict[str, Any], as_json: bool, title: str) -> None:
     if as_json:
         click.echo(json.dumps(figures))
         return
-    from rich import print as show
     from rich.markup import escape
     from rich.table import Table
 
@@ -63,4 +62,11 @@ def tell(figures: dict[str, Any], as_json: bool, title: str) -> None:
     for name, value in figures.items():
         spec = ",.6g" if isinstance(value, float) else "," if isinstance(value, int) else ""
         table.add_row(name.replace("_", " "), escape(format(value, spec)))
-    show(table)
+    draw(table)
+
+
+def draw(drawing: Any) -> None:
+    """Print what rich draws, as wide as the terminal is now."""
+    from rich.console import Console
+
+    Console().print(drawing)

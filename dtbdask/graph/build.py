@@ -183,7 +183,7 @@ def _of_neurons(
         try:
             factors = gamma_factors(seed, list(PARAMETERS).index(name), n, float(shape))
         except (TypeError, ValueError) as error:
-            raise InputError(f"gamma: {name}={shape!r}; expected a shape above 0") from error
+            raise InputError(f"gamma of {name} is {shape}; expected a shape above 0") from error
         own[name] = base * factors
     if not own:
         return values

@@ -23,7 +23,9 @@ from dtbdask.graph.synapses import Imported, Procedural, Stored, Synapses, lazy
 from dtbdask.graph.wiring import Recipe
 
 if TYPE_CHECKING:
-    import dask.array as da
+    import xarray as xr
+
+    pass
 
 BYTES_PER_SYNAPSE = 6
 """At rest, before compression: 4 of source and 2 of weight."""
@@ -37,8 +39,8 @@ class Network:
     ----------
     populations : Populations
     parameters : Parameters
-    synapses : Synapses
-        Source of the in-edges.
+    wiring : Synapses
+        Where the in-edges come from.
     labels : tuple of str
         Names of the voxels.
     attributes : mapping
@@ -49,7 +51,7 @@ class Network:
 
     populations: Populations
     parameters: Parameters
-    synapses: Synapses
+    wiring: Synapses
     labels: tuple[str, ...]
     attributes: Mapping[str, Any]
     path: str = ""
@@ -62,7 +64,7 @@ class Network:
     @property
     def n_synapses(self) -> int:
         """Number of synapses."""
-        return self.synapses.n_synapses
+        return self.wiring.n_synapses
 
     @property
     def population_labels(self) -> list[str]:
@@ -75,32 +77,37 @@ class Network:
         """Name of each slot of a voxel."""
         return tuple(self.attributes["slots"])
 
-    def synapse_arrays(self) -> tuple[da.Array, da.Array]:
-        """Source and weight pair of all synapses in target order, as lazy Dask arrays.
+    @property
+    def synapses(self) -> xr.Dataset:
+        """All synapses in target order, stored or procedural: lazy Dask arrays.
 
-        Returns
-        -------
-        source : (synapse,) uint32
-        weight : (synapse, pair) uint8, 1/255
+        `source` (synapse) uint32, the global index of the source neuron, and `weight` (synapse,
+        pair) uint8 or uint32, of AMPA and NMDA of an excitatory source, GABA_A and GABA_B of an
+        inhibitory; weight of integer 1 is the attribute `scale`.
         """
         import dask.array as da
+        import xarray as xr
 
-        if isinstance(self.synapses, Stored | Imported):
+        if isinstance(self.wiring, Stored | Imported):
             source, weight = (
                 da.from_zarr(self.path, component=f"synapse/{name}")
                 for name in ("source", "weight")
             )
-            return source, weight
-        if isinstance(self.synapses, Procedural):
-            return lazy(self.synapses.recipe, synapses_per_chunk(None))
-        edges = self.synapses.in_edges(0, self.n_neurons)
-        return da.from_array(edges.source), da.from_array(edges.weight)
+        elif isinstance(self.wiring, Procedural):
+            source, weight = lazy(self.wiring.recipe, synapses_per_chunk(None))
+        else:
+            edges = self.wiring.in_edges(0, self.n_neurons)
+            source, weight = da.from_array(edges.source), da.from_array(edges.weight)
+        scale = {"scale": self.wiring.weight_scale}
+        return xr.Dataset(
+            {"source": ("synapse", source), "weight": (("synapse", "pair"), weight, scale)}
+        )
 
     def __reduce__(self) -> tuple[Callable[..., Network], tuple[Any, ...]]:
         """Travel as a path where there is one: the other side opens the same store."""
         if self.path:
             return open_network, (self.path,)
-        parts = (self.populations, self.parameters, self.synapses, self.labels, self.attributes)
+        parts = (self.populations, self.parameters, self.wiring, self.labels, self.attributes)
         return Network, parts
 
     def summary(self) -> dict[str, Any]:

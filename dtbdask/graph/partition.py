@@ -13,13 +13,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from dtbdask.errors import InputError, MissingDependencyError, whole_number
+from dtbdask.errors import InputError, whole_number
+from dtbdask.graph.beginnings import BEGINNINGS
 from dtbdask.graph.pieces import Tiles
 from dtbdask.graph.placement import Placement
 from dtbdask.graph.population import Populations
+from dtbdask.graph.ranges import check_cover, joined, spread, tiles_of
 from dtbdask.graph.traffic import RATE_HZ
 from dtbdask.rng import TILE
 
@@ -31,14 +32,6 @@ Ints = NDArray[np.int64]
 
 METHODS = ("auto", "metis", "greedy", "contiguous")
 """How to find a partition; `auto` is `metis` where it is installed, else `greedy`."""
-SEED = 1
-"""Of METIS, so that a partition repeats."""
-UNEVEN = 10
-"""Load above the mean that METIS may leave, in thousandths."""
-HEAVIEST = 1000
-"""Integer that METIS takes for the most costly piece."""
-STRONGEST, ALL_TIES = 1e6, 2.0**30
-"""Integer that METIS takes for the strongest tie, at most, and for the sum of all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +51,9 @@ class Partition:
     method: str = "given"
 
     def __post_init__(self) -> None:
-        ranges = tuple(_joined(b, ranges) for b, ranges in enumerate(self.ranges))
+        ranges = tuple(joined(b, ranges) for b, ranges in enumerate(self.ranges))
         object.__setattr__(self, "ranges", ranges)
-        _check_cover(ranges)
+        check_cover(ranges)
 
     @classmethod
     def contiguous(cls, network: Network | Populations, n_blocks: int) -> Partition:
@@ -225,7 +218,7 @@ def partition(
     plain = _contiguous(tiles, n_blocks)
     owner = plain
     if n_blocks > 1 and method != "contiguous" and tiles.known:
-        owner = _sought(tiles, n_blocks, _BEGINNINGS[method], plain)
+        owner = _sought(tiles, n_blocks, BEGINNINGS[method], plain)
     if owner is plain:
         method = "contiguous"
     return Partition.of_tiles(owner, populations.n_neurons, method)
@@ -254,28 +247,6 @@ def cut(network: Network, n_blocks: int) -> Ints:
     return _shares(np.interp(cost[-1] * np.arange(n_blocks + 1) / n_blocks, cost, edges))
 
 
-def spread(ranges: Ints) -> Ints:
-    """Numbers in ranges, one after the other.
-
-    Parameters
-    ----------
-    ranges : (range, 2) int64
-
-    Returns
-    -------
-    (number,) int64
-    """
-    length = ranges[:, 1] - ranges[:, 0]
-    before = np.cumsum(length) - length
-    numbers: Ints = np.arange(length.sum()) + np.repeat(ranges[:, 0] - before, length)
-    return numbers
-
-
-def tiles_of(ranges: Ints) -> Ints:
-    """Tiles in ranges of neurons that begin where a tile does: (tile,) int64."""
-    return spread(np.stack([ranges[:, 0] // TILE, -(-ranges[:, 1] // TILE)], axis=1))
-
-
 def _populations(network: Network | Populations) -> Populations:
     return network if isinstance(network, Populations) else network.populations
 
@@ -285,45 +256,10 @@ def _check_blocks(populations: Populations, n_blocks: int) -> int:
     n_tiles = -(-populations.n_neurons // TILE)
     if number > n_tiles:
         raise InputError(
-            f"blocks is {number:,}; expected 1 to {n_tiles:,}, as {populations.n_neurons:,} "
-            f"neurons are {n_tiles:,} tiles of {TILE}, which are not divided"
+            f"blocks is {number:,}; expected 1 to {n_tiles:,}: a block owns whole tiles of {TILE} "
+            f"neurons, and there are {populations.n_neurons:,} neurons"
         )
     return number
-
-
-def _joined(block: int, ranges: ArrayLike) -> Ints:
-    """Ranges of a block, neighbours joined."""
-    given = np.array(ranges)
-    if given.ndim != 2 or given.shape[1:] != (2,) or not given.size or given.dtype.kind not in "iu":
-        raise InputError(
-            f"ranges of block {block} have shape {given.shape} and dtype {given.dtype}; expected "
-            "whole numbers (range, 2), at least one range"
-        )
-    flat = given.astype(np.int64).ravel()
-    if (np.diff(flat) < 0).any() or (flat[1::2] == flat[::2]).any():
-        raise InputError(f"ranges of block {block} are not ascending, or one is empty")
-    begins = np.append(True, flat[2::2] != flat[1:-1:2])
-    return np.stack([flat[::2][begins], flat[1::2][np.append(begins[1:], True)]], axis=1)
-
-
-def _check_cover(ranges: tuple[Ints, ...]) -> None:
-    """Refuse blocks that leave a neuron out, share one, or divide a tile."""
-    if not ranges:
-        raise InputError("ranges is empty; expected those of at least one block")
-    every = np.concatenate(ranges)
-    every = every[np.argsort(every[:, 0])]
-    wrong = np.flatnonzero(every[:, 0] != np.append(0, every[:-1, 1]))
-    if wrong.size:
-        at = int(wrong[0])
-        before = int(every[at - 1, 1]) if at else 0
-        raise InputError(
-            f"ranges: one begins at neuron {every[at, 0]:,} where all before end at {before:,}; "
-            "every neuron belongs to one block"
-        )
-    if (divided := every[every[:, 0] % TILE != 0, 0]).size:
-        raise InputError(
-            f"ranges: one begins at neuron {divided[0]:,}; they begin at multiples of {TILE}"
-        )
 
 
 def _shares(bound: Floats) -> Ints:
@@ -359,44 +295,3 @@ def _sought(tiles: Tiles, n_blocks: int, begin: Callable[..., Ints], plain: Ints
     edge = np.flatnonzero(np.diff(plain, prepend=-1, append=n_blocks))
     simple = Placement(tiles, edge[:-1], edge[1:], np.arange(n_blocks), n_blocks)
     return placed.owner if placed.traffic < simple.traffic else plain
-
-
-def _metis(ties: sp.csr_array, cost: Ints, n_blocks: int) -> Ints:
-    """Block of each piece from METIS (Karypis and Kumar 1998): the cut ties are weak."""
-    try:
-        import pymetis
-    except ImportError as error:
-        raise MissingDependencyError(
-            "method 'metis' needs pymetis: pip install 'dtbdask[partition]', or use 'greedy'"
-        ) from error
-    scale = min(STRONGEST / ties.data.max(), ALL_TIES / ties.data.sum())
-    _, block = pymetis.part_graph(
-        n_blocks,
-        pymetis.CSRAdjacency(ties.indptr.astype(np.int32), ties.indices.astype(np.int32)),
-        eweights=np.maximum(1, ties.data * scale).astype(np.int32),
-        vweights=np.ceil(cost / cost.max() * HEAVIEST).astype(np.int32),
-        options=pymetis.Options(seed=SEED, ufactor=UNEVEN),
-        recursive=False,
-    )
-    return np.asarray(block, np.int64)
-
-
-def _greedy(ties: sp.csr_array, cost: Ints, n_blocks: int) -> Ints:
-    """Block of each piece, block by block: the most costly piece left, then those tied to it."""
-    block, left = np.full(cost.size, n_blocks - 1), np.ones(cost.size, np.bool_)
-    for b in range(n_blocks - 1):
-        room, load = cost[left].sum() / (n_blocks - b), 0.0
-        tied = np.zeros(cost.size)
-        while left.any():
-            wish = np.where(left, tied if tied[left].any() else cost, -1)
-            piece = int(wish.argmax())
-            if load and load + cost[piece] / 2 > room:
-                break
-            block[piece], left[piece] = b, False
-            load += cost[piece]
-            near = slice(*ties.indptr[piece : piece + 2])
-            tied[ties.indices[near]] += ties.data[near]
-    return block
-
-
-_BEGINNINGS: dict[str, Callable[..., Ints]] = {"metis": _metis, "greedy": _greedy}

@@ -30,7 +30,7 @@ def line(network: Network) -> str:
     n_populations, path = network.populations.size.size, network.path or "in memory"
     return (
         f"<Network {network.n_neurons:,} neurons, {network.n_synapses:,} synapses "
-        f"({type(network.synapses).__name__.lower()}), {n_populations} populations in "
+        f"({type(network.wiring).__name__.lower()}), {n_populations} populations in "
         f"{len(network.labels)} voxels, seed {network.attributes.get('seed')}: {path}>"
     )
 

@@ -14,7 +14,7 @@ from dtbdask import rng
 from dtbdask.errors import InputError
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameters
-from dtbdask.graph.partition import spread, tiles_of
+from dtbdask.graph.ranges import spread, tiles_of
 from dtbdask.kernels import RECEPTORS, cpu
 from dtbdask.sim.edges import Edges, collect
 from dtbdask.sim.model import coefficients, receptors
@@ -121,7 +121,7 @@ class Block:
         self.spikes = self._census[:, :-1]
         self._incoming = np.zeros((1, 0), np.uint32)
         self._key = np.array(rng.split_seed(spec.seed), np.uint32)
-        self._scale = np.dtype(spec.dtype).type(spec.network.synapses.weight_scale)
+        self._scale = np.dtype(spec.dtype).type(spec.network.wiring.weight_scale)
         self._pool = ThreadPoolExecutor(spec.threads - 1) if spec.threads > 1 else None
 
     @property

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtbdask.graph.network import Network
-from dtbdask.graph.partition import spread, tiles_of
+from dtbdask.graph.ranges import spread, tiles_of
 from dtbdask.graph.wiring import InEdges
 from dtbdask.kernels import Features, cpu, cpu_rows
 from dtbdask.rng import TILE
@@ -129,7 +129,7 @@ def collect(network: Network, ranges: Ints, bounds: Ints, features: Features) ->
     indptr = indptr[np.arange(parts)[:, None] * order.size + np.arange(order.size + 1)]
     excitatory = network.populations.excitatory[_population_of(network, order)]
     inhibitory = (~excitatory).astype(np.uint8)
-    kind = np.dtype(network.synapses.weight_dtype)
+    kind = np.dtype(network.wiring.weight_dtype)
     packed = kind == np.uint8 and not features.paired and own.size <= PACKED_TARGETS
     target = np.empty(indptr[-1, -1], np.uint32)
     weight = None if packed else np.empty((target.size, 1 + features.paired), kind)
@@ -137,7 +137,7 @@ def collect(network: Network, ranges: Ints, bounds: Ints, features: Features) ->
     for part, first, edges in _stretches(network, ranges, bounds):
         cpu.place(cursor[part], target, weight, slots.of(edges.source), edges.weight, edges.indptr,
                   first, row_of, column, inhibitory)  # fmt: skip
-    largest = network.synapses.largest_degree * (np.iinfo(kind).max if kind == np.uint8 else 0)
+    largest = network.wiring.largest_degree * (np.iinfo(kind).max if kind == np.uint8 else 0)
     return Edges(
         indptr, target, weight, inhibitory, heard, _kick_dtype(kind, largest, features.paired)
     )
@@ -145,7 +145,7 @@ def collect(network: Network, ranges: Ints, bounds: Ints, features: Features) ->
 
 def _stretches(network: Network, ranges: Ints, bounds: Ints) -> Iterator[tuple[int, int, InEdges]]:
     """Part, first local target and in-edges of stretches of each range in each part."""
-    stride = max(1, CHUNK // max(network.synapses.largest_degree, 1))
+    stride = max(1, CHUNK // max(network.wiring.largest_degree, 1))
     length = ranges[:, 1] - ranges[:, 0]
     before = np.cumsum(length) - length  # neurons of the block before a range
     for part in range(bounds.size - 1):
@@ -155,7 +155,7 @@ def _stretches(network: Network, ranges: Ints, bounds: Ints) -> Iterator[tuple[i
             shift = int(ranges[r, 0] - before[r])
             for first in range(int(low[r]), int(high[r]), stride):
                 stop = min(first + stride, int(high[r]))
-                yield part, first, network.synapses.in_edges(first + shift, stop + shift)
+                yield part, first, network.wiring.in_edges(first + shift, stop + shift)
 
 
 def _population_of(network: Network, neuron: Ints) -> Ints:

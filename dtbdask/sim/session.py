@@ -15,9 +15,10 @@ from dtbdask import config, progress, schema
 from dtbdask.errors import InputError, SessionError, whole_number
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameter, check, known
-from dtbdask.graph.partition import Partition, spread
+from dtbdask.graph.partition import Partition
 from dtbdask.graph.partition import partition as divide
 from dtbdask.graph.planning.capacity import check_session, memory_room
+from dtbdask.graph.ranges import spread
 from dtbdask.kernels import RECEPTORS
 from dtbdask.rng import TILE
 from dtbdask.sim.block import BlockSpec

@@ -27,7 +27,7 @@ def column(made, tmp_path_factory):
 
 def synapses(path):
     network = open_network(path)
-    edges = network.synapses.in_edges(0, network.n_neurons)
+    edges = network.wiring.in_edges(0, network.n_neurons)
     return edges.indptr, edges.source, edges.weight
 
 

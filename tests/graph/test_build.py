@@ -12,7 +12,7 @@ from distributed import Client, LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import make_brain, make_network
-from stores import chunk_files, contents, in_edges, same_arrays, same_synapses
+from stores import chunk_files, contents, in_edges, lazily, same_arrays, same_synapses
 
 from dtbdask import schema
 from dtbdask.errors import InputError, StoreError, StoreExistsError
@@ -76,15 +76,15 @@ def test_stored_equals_procedural_equals_lazy_for_any_chunks(
     assert "synapse" not in dict(zarr.open_group(procedural.path, mode="r").members())
     meant = in_edges(procedural)
     same_synapses(in_edges(stored), meant)
-    same_synapses(dask.compute(*stored.synapse_arrays()), meant[1:])
-    same_synapses(dask.compute(*synapses_module.lazy(stored.synapses.recipe, chunk)), meant[1:])
+    same_synapses(lazily(stored), meant[1:])
+    same_synapses(dask.compute(*synapses_module.lazy(stored.wiring.recipe, chunk)), meant[1:])
     start = data.draw(st.integers(0, stored.n_neurons - 1))
     stop = data.draw(st.integers(start, stored.n_neurons))
     same_synapses(in_edges(stored, start, stop), in_edges(procedural, start, stop))
     assert stored.n_synapses == procedural.n_synapses == meant[1].size
     assert stored.n_synapses == stored.populations.n_synapses
     largest = int(stored.populations.degree.max())
-    assert stored.synapses.largest_degree == procedural.synapses.largest_degree == largest
+    assert stored.wiring.largest_degree == procedural.wiring.largest_degree == largest
 
 
 @pytest.mark.parametrize("layout", ["column", "mixed", OWN], ids=["column", "mixed", "own"])
@@ -125,7 +125,7 @@ def test_the_cluster_builds_the_same_store(stored, tmp_path):
     ):  # fmt: skip
         built = build(make_brain(), tmp_path / "there.zarr", chunk=CHUNK, client=client, **SMALL)
         same_arrays(stored.path, built.path)
-        future = client.submit(lambda n: n.synapses.in_edges(0, 9).source.tolist(), built)
+        future = client.submit(lambda n: n.wiring.in_edges(0, 9).source.tolist(), built)
         assert future.result() == in_edges(stored, 0, 9)[1].tolist()
 
 

@@ -3,14 +3,13 @@
 import pickle
 from itertools import pairwise
 
-import dask
 import numpy as np
 import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import make_brain
-from stores import chunk_files, contents, in_edges, same_arrays, same_synapses
+from stores import chunk_files, contents, in_edges, lazily, same_arrays, same_synapses
 
 from dtbdask import schema
 from dtbdask.errors import InputError, StoreError, StoreExistsError
@@ -68,9 +67,9 @@ def test_what_is_appended_in_any_lengths_is_read_in_any_range(
     here = slice(indptr[start], indptr[stop])
     part = (indptr[start : stop + 1] - indptr[start], source[here], weight[here])
     same_synapses(in_edges(network, start, stop), part)
-    same_synapses(dask.compute(*network.synapse_arrays()), (source, weight))
+    same_synapses(lazily(network), (source, weight))
     assert (network.n_neurons, network.n_synapses) == (N, source.size)
-    synapses = network.synapses
+    synapses = network.wiring
     assert isinstance(synapses, Imported)
     assert (synapses.largest_degree, synapses.weight_scale) == (max(degree), 0.25)
     assert synapses.weight_dtype == dtype
@@ -141,9 +140,9 @@ def test_chunks_of_zeros_are_stored(tmp_path, what):
 
 def test_a_network_without_synapses_is_a_network(tmp_path):
     made = begin(tmp_path / "net.zarr", [0] * N).finish()
-    assert made.n_synapses == made.synapses.largest_degree == 0
+    assert made.n_synapses == made.wiring.largest_degree == 0
     assert in_edges(made, 3, 9)[0].tolist() == [0] * 7
-    assert made.synapse_arrays()[1].compute().shape == (0, 2)
+    assert made.synapses["weight"].shape == (0, 2)
 
 
 def test_what_is_written_so_far_is_whole_chunks(tmp_path):

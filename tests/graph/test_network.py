@@ -65,7 +65,7 @@ def test_lazy_arrays_compute_nothing_until_asked(procedural, stored):
         scheduler=lambda graph, keys, **kw: seen.append(keys) or dask.get(graph, keys)
     ):
         for network in (procedural, stored):
-            source, weight = network.synapse_arrays()
+            source, weight = (network.synapses[name].data for name in ("source", "weight"))
             assert source.shape == (network.n_synapses,)
             assert weight.shape == (network.n_synapses, 2)
         assert not seen

@@ -154,7 +154,9 @@ def test_a_number_of_blocks_that_makes_no_sense_is_refused(n_blocks, method):
 
 
 def test_too_many_blocks_are_refused_with_all_numbers():
-    with pytest.raises(InputError, match="expected 1 to 5, as 597 neurons are 5 tiles of 128"):
+    with pytest.raises(
+        InputError, match=r"expected 1 to 5: a block owns whole tiles of 128 .* 597 neurons"
+    ):
         Partition.contiguous(make_network(), 6)
 
 

@@ -39,7 +39,7 @@ def test_overlap_counts_the_neurons_of_each_population_in_each_range(populations
 def test_neurons_synapses_and_load_are_those_counted(network, n_blocks):
     made = scattered(network.n_neurons, n_blocks)
     report = assess(network, made, rate_hz=10)
-    in_degree = np.diff(network.synapses.in_edges(0, network.n_neurons).indptr)
+    in_degree = np.diff(network.wiring.in_edges(0, network.n_neurons).indptr)
     for b in range(n_blocks):
         mine = made.neurons(b)
         assert report.neurons[b] == mine.size
@@ -78,7 +78,7 @@ def test_a_report_is_what_the_formula_says_block_by_block(network, seed, n_block
 def test_cut_traffic_and_peers_are_near_those_of_the_synapses(network, n_blocks):
     """Which are drawn: so within 3 %."""
     made = scattered(network.n_neurons, n_blocks)
-    edges = network.synapses.in_edges(0, network.n_neurons)
+    edges = network.wiring.in_edges(0, network.n_neurons)
     here = np.repeat(made.owner(np.arange(network.n_neurons)), np.diff(edges.indptr))
     there = made.owner(edges.source)
     hears = np.zeros((n_blocks, network.n_neurons), bool)

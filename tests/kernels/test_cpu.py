@@ -62,7 +62,7 @@ KICKS = {"32-bit weights": 4, "32-bit weight pairs": 8, "in-degree 300": 4, "fou
 
 
 def live(network, **options):
-    return Block(BlockSpec(network, 0, network.n_neurons, **options))
+    return Block(BlockSpec.whole(network, **options))
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -180,7 +180,7 @@ def test_kicks_are_integer_sums_of_the_weights_of_the_fired(degree, wide, recept
     n, rng = network.n_neurons, np.random.default_rng(seed)
     bounds = np.linspace(0, n, parts + 1).astype(np.int64)
     features = Features(receptors, False, False, ())
-    edges = collect(network, 0, n, bounds, features)
+    edges = collect(network, np.array([[0, n]]), bounds, features)
     fires = rng.random((2, n)) < rng.choice([0.02, 0.5, 1.0])
     fired, n_fired = np.zeros((2, n), np.uint32), np.zeros((2, parts), np.int64)
     for m in range(2):
@@ -192,7 +192,7 @@ def test_kicks_are_integer_sums_of_the_weights_of_the_fired(degree, wide, recept
         cpu.deliver(kick, fired, n_fired, bounds, edges.indptr[p], edges.target, edges.weight,
                     edges.inhibitory)  # fmt: skip
     half = 4 * kick.itemsize
-    whole = network.synapses.in_edges(0, n)
+    whole = network.wiring.in_edges(0, n)
     target = np.repeat(np.arange(n), np.diff(whole.indptr))
     excites = network.populations.excitatory[network.populations.population_of(0, n)][whole.source]
     for kind in range(2):

@@ -220,8 +220,10 @@ def test_the_edges_of_a_block_are_its_in_edges_by_source(start, length, receptor
     network = make_network(wide=wide)
     stop = min(start + length, network.n_neurons)
     bounds = np.linspace(0, stop - start, parts + 1).astype(np.int64)
-    edges = collect(network, start, stop, bounds, Features(receptors, False, False, ()))
-    meant = network.synapses.in_edges(start, stop)
+    edges = collect(
+        network, np.array([[start, stop]]), bounds, Features(receptors, False, False, ())
+    )
+    meant = network.wiring.in_edges(start, stop)
     target = np.repeat(np.arange(stop - start), np.diff(meant.indptr))
     outside = np.unique(meant.source[(meant.source < start) | (meant.source >= stop)])
     np.testing.assert_array_equal(edges.heard, outside)

@@ -13,7 +13,7 @@ from dtbdask.sim.verify import compare
 ORACLE = Path(__file__).resolve().parents[3] / "shared" / "oracle" / "n2k"
 needs_oracle = pytest.mark.skipif(not ORACLE.exists(), reason="shared/oracle/n2k is not here")
 
-N, STEPS, KEPT = 60, 120, 20
+N, EXCITATORY, STEPS, KEPT = 640, 512, 120, 20
 VALUES = {"c": 1.0, "g_l": 0.03, "v_l": -75.0, "v_reset": -65.0, "e_gaba_a": -70.0,
           "e_gaba_b": -100.0, "tau_ampa": 2.0, "tau_nmda": 40.0, "tau_gaba_a": 10.0,
           "tau_gaba_b": 50.0}  # fmt: skip
@@ -24,19 +24,19 @@ RANGES = {"i_ext": (0.7, 1.1), "t_ref": (2.0, 5.0), "v_th": (-51.0, -49.0), "g_a
 
 
 def write_blocks(folder):
-    """One block of 48 excitatory and 12 inhibitory neurons that fire."""
+    """One block of 512 excitatory and 128 inhibitory neurons that fire."""
     rng = np.random.default_rng(8)
     properties = np.zeros((N, 22))
     for name, value in VALUES.items():
         properties[:, COLUMNS[name]] = value
     for name, (low, high) in RANGES.items():
         properties[:, COLUMNS[name]] = rng.uniform(low, high, N)
-    properties[:, 3] = np.arange(N) >= 48
-    target, source = np.nonzero((rng.random((N, N)) < 0.2) & ~np.eye(N, dtype=bool))
+    properties[:, 3] = np.arange(N) >= EXCITATORY
+    target, source = np.nonzero((rng.random((N, N)) < 12 / N) & ~np.eye(N, dtype=bool))
     np.savez(
         folder / "block_0.npz", property=properties, output_neuron_idx=target,
         input_block_idx=np.zeros_like(target), input_neuron_idx=source,
-        input_channel_offset=(source >= 48) * 2,
+        input_channel_offset=(source >= EXCITATORY) * 2,
         weight=rng.integers(0, 256, (target.size, 2), dtype=np.uint8),
     )  # fmt: skip
 

@@ -57,9 +57,9 @@ def digest(network: Network, client: Any = None) -> str:
     """
     whole = hashlib.sha256(_header(network))
     for start, stop in cut(0, network.n_neurons, STRETCH):
-        whole.update(_bytes(in_degree(network.synapses, start, stop), "<i8"))
+        whole.update(_bytes(in_degree(network.wiring, start, stop), "<i8"))
     n = network.n_synapses
-    unit = max(1, PIECES * together(network.synapses) // STRETCH) * STRETCH
+    unit = max(1, PIECES * together(network.wiring) // STRETCH) * STRETCH
     units = list(cut(0, n, unit))
     with progress.track("Hashing", n, "synapses") as step:
         for (start, stop), hashes in zip(units, _mapped(network, units, client), strict=True):
@@ -69,7 +69,7 @@ def digest(network: Network, client: Any = None) -> str:
 
 
 def _header(network: Network) -> bytes:
-    populations, synapses = network.populations, network.synapses
+    populations, synapses = network.populations, network.wiring
     scale = float(synapses.weight_scale).hex()
     parts: list[bytes | memoryview] = [
         f"dtbdask synapses 1, weights {synapses.weight_dtype.name} of {scale}\n".encode(),
@@ -97,10 +97,10 @@ def _mapped(network: Network, units: list[tuple[int, int]], client: Any) -> Iter
 def _hashes(network: Network, unit: tuple[int, int]) -> bytes:
     """SHA-256 of the sources and of the weights of each stretch of a unit, one after another."""
     start, stop = unit
-    read, wide = reader(network.synapses), together(network.synapses)
+    read, wide = reader(network.wiring), together(network.wiring)
     edges = np.arange(start, stop + STRETCH, STRETCH)
     pairs = [(hashlib.sha256(), hashlib.sha256()) for _ in pairwise(edges)]
-    dtype = network.synapses.weight_dtype.newbyteorder("<")
+    dtype = network.wiring.weight_dtype.newbyteorder("<")
     for low, high in cut(start, stop, wide):
         source, weight = read(low, high)
         for a, b in cut(low, high, STRETCH):

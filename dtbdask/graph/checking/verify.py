@@ -216,7 +216,7 @@ def _total(targets: Recipe | Listed) -> int:
 
 def _in_memory(network: Network, log: _Log) -> Examiner | None:
     """Look at all of a network in memory but its synapses, and tell how to look at these."""
-    populations, synapses = network.populations, network.synapses
+    populations, synapses = network.populations, network.wiring
     recipe = synapses.recipe if isinstance(synapses, FromRecipe) else None
     follows = recipe is not None
     sound = log.add(_population_tables(populations, network.labels, network.slots, follows))

@@ -116,7 +116,7 @@ def _property(plan: Plan, start: int, stop: int) -> NDArray[np.float32]:
 def _synapses(plan: Plan, index: int, start: int, stop: int) -> list[NDArray[Any]]:
     """Arrays of the synapses that end on the neurons `start` to `stop`, by (target, block)."""
     network, bounds = plan.network, plan.bounds
-    edges = network.synapses.in_edges(start, stop)
+    edges = network.wiring.in_edges(start, stop)
     source = edges.source.astype(np.int64)
     target = np.repeat(np.arange(stop - start), np.diff(edges.indptr))
     owner = np.searchsorted(bounds, source, side="right") - 1
@@ -124,7 +124,7 @@ def _synapses(plan: Plan, index: int, start: int, stop: int) -> list[NDArray[Any
     target, source, owner = target[order], source[order], owner[order]
     population = np.searchsorted(network.populations.first, source, side="right") - 1
     offset = np.where(network.populations.excitatory[population], 0, 2)
-    weight = decode(edges.weight[order], network.synapses.weight_scale, plan.weight)
+    weight = decode(edges.weight[order], network.wiring.weight_scale, plan.weight)
     return [
         target.astype(np.uint32), (owner - index).astype(np.int16),
         (source - bounds[owner]).astype(np.uint32), offset.astype(np.uint8), weight,

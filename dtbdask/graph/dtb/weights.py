@@ -60,7 +60,7 @@ def weight_type(network: Network, dtype: str | None, folder: Path) -> np.dtype[A
     InputError
         There is no such type, it does not hold the weights, or the path says another.
     """
-    own = network.synapses.weight_dtype
+    own = network.wiring.weight_dtype
     natural = "uint8" if own == np.uint8 else "float32"
     name = str(network.attributes.get("weight_type", natural) if dtype is None else dtype)
     known = {kind.name: kind for kind in WEIGHTS}
@@ -90,7 +90,7 @@ def _check_path(folder: Path, name: str) -> None:
 
 def _check_exact(network: Network, dtype: np.dtype[Any]) -> None:
     """Refuse a type that does not hold the weights, and say which do."""
-    scale = network.synapses.weight_scale
+    scale = network.wiring.weight_scale
     if dtype == np.float64 and _is_binary(scale):
         return
     exact, found = list(WEIGHTS), ""
@@ -132,9 +132,9 @@ def _inexact(
 def _weights(network: Network) -> Iterator[tuple[int, NDArray[np.unsignedinteger]]]:
     """First synapse and integer weights of stretches of the network."""
     first = 0
-    stride = max(1, STRETCH // max(network.synapses.largest_degree, 1))
+    stride = max(1, STRETCH // max(network.wiring.largest_degree, 1))
     for start in range(0, network.n_neurons, stride):
         stop = min(start + stride, network.n_neurons)
-        weight = network.synapses.in_edges(start, stop).weight
+        weight = network.wiring.in_edges(start, stop).weight
         yield first, weight
         first += weight.shape[0]

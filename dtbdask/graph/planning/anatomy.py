@@ -84,10 +84,10 @@ class Anatomy:
     @classmethod
     def of_network(cls, network: Network) -> Anatomy:
         """Of a network that is there."""
-        synapses = network.synapses
+        synapses = network.wiring
         chunk = 0
         if network.path and not isinstance(synapses, Procedural):
-            chunk = int(network.synapse_arrays()[0].chunksize[0])
+            chunk = int(network.synapses["source"].data.chunksize[0])
         made = cls.of_populations(
             network.populations, network.parameters, own=len(network.parameters.neuron), chunk=chunk
         )

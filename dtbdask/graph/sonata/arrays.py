@@ -87,7 +87,7 @@ def write_edges(network: Network, file: Any, folder: Path) -> None:
         For temporary files.
     """
     group = _begin(file).create_group(f"edges/{NAME}_to_{NAME}")
-    n, dtype = network.n_synapses, network.synapses.weight_dtype
+    n, dtype = network.n_synapses, network.wiring.weight_dtype
     delays = _Delays.make(network.populations)
     kinds: dict[str, Any] = {
         "source_node_id": np.uint64, "target_node_id": np.uint64, "edge_type_id": np.uint32,
@@ -102,7 +102,7 @@ def write_edges(network: Network, file: Any, folder: Path) -> None:
     sent, indptr = np.zeros(network.n_neurons, np.int64), np.zeros(network.n_neurons + 1, np.int64)
     with progress.track("Exporting", n, "synapses") as step:
         for start, stop in _targets(network.populations):
-            edges = network.synapses.in_edges(start, stop)
+            edges = network.wiring.in_edges(start, stop)
             first = int(indptr[start])
             indptr[start + 1 : stop + 1] = first + edges.indptr[1:]
             _write(group, first, _columns(network, start, stop, edges, first, delays))
@@ -131,7 +131,7 @@ def _columns(
     ampa, gaba = (
         np.repeat(_values(network, name, start, stop), count) for name in ("g_ampa", "g_gaba_a")
     )
-    weight = edges.weight[:, 0] * network.synapses.weight_scale
+    weight = edges.weight[:, 0] * network.wiring.weight_scale
     columns: dict[str, NDArray[Any]] = {
         "source_node_id": edges.source,
         "target_node_id": np.repeat(np.arange(start, stop), count),

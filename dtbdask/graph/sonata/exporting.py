@@ -193,8 +193,8 @@ def _write_texts(network: Network, folder: Path) -> None:
     _write_json(folder / f"{OURS}.json", {
         "kind": KIND, "format": FORMAT, **schema.provenance(),
         "source": str(network.attributes.get("source", "")),
-        "weight_dtype": network.synapses.weight_dtype.name,
-        "weight_scale": float(network.synapses.weight_scale),
+        "weight_dtype": network.wiring.weight_dtype.name,
+        "weight_scale": float(network.wiring.weight_scale),
         "labels": list(network.labels), "slots": list(network.slots),
     })  # fmt: skip
     (folder / "README.txt").write_text(DIFFERENCES, encoding="ascii")

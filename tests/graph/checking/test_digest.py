@@ -45,7 +45,7 @@ def procedural(tmp_path_factory):
 
 def by_definition(network):
     """The hash as the module describes it, from whole arrays."""
-    populations, synapses = network.populations, network.synapses
+    populations, synapses = network.populations, network.wiring
     edges = synapses.in_edges(0, network.n_neurons)
     scale = float(synapses.weight_scale).hex()
     whole = hashlib.sha256(
@@ -113,7 +113,7 @@ def test_parameters_are_not_part_of_it_and_all_of_the_wiring_is(procedural, tmp_
 @settings(max_examples=25, deadline=None)
 def test_one_synapse_more_or_less_is_seen(procedural, data):
     network = held(procedural)
-    edges, synapses = network.synapses.edges, network.n_synapses
+    edges, synapses = network.wiring.edges, network.n_synapses
     e = data.draw(st.integers(0, synapses - 1), "synapse")
     bit = data.draw(st.integers(0, 7), "bit")
     source, weight, indptr = edges.source.copy(), edges.weight.copy(), edges.indptr.copy()
@@ -124,8 +124,8 @@ def test_one_synapse_more_or_less_is_seen(procedural, data):
             weight[e, e % 2] ^= np.uint8(1 << bit)
         case "target":  # one neuron hands a synapse to the next
             indptr[1 + e % (indptr.size - 2)] -= 1
-    other = dataclasses.replace(network.synapses, edges=InEdges(indptr, source, weight))
-    assert digest(dataclasses.replace(network, synapses=other)) != digest(network)
+    other = dataclasses.replace(network.wiring, edges=InEdges(indptr, source, weight))
+    assert digest(dataclasses.replace(network, wiring=other)) != digest(network)
 
 
 def test_what_synapses_do_is_seen(procedural):
@@ -150,7 +150,7 @@ def test_what_synapses_do_is_seen(procedural):
         of(mixture=dataclasses.replace(mixture, far_delay=late)),
         digest(
             dataclasses.replace(
-                network, synapses=dataclasses.replace(network.synapses, weight_scale=1.0)
+                network, wiring=dataclasses.replace(network.wiring, weight_scale=1.0)
             )
         ),
     ]

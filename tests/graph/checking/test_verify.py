@@ -76,7 +76,7 @@ def neurons_of(chunk):
 def test_sound_networks_have_no_findings_and_are_counted(sound, imported):
     size = sound.populations.size
     population = np.repeat(np.arange(size.size), size)
-    edges = sound.synapses.in_edges(0, sound.n_neurons)
+    edges = sound.wiring.in_edges(0, sound.n_neurons)
     counts = np.zeros((size.size, size.size), np.int64)
     np.add.at(counts, (np.repeat(population, 10), population[edges.source]), 1)
     for network in (sound, imported, held(sound), sound.path):
@@ -86,7 +86,7 @@ def test_sound_networks_have_no_findings_and_are_counted(sound, imported):
         np.testing.assert_array_equal(found.matrix.toarray(), counts)
         assert found.figures["synapses"] == sound.n_synapses
         assert found.figures["weight_mean"] == edges.weight.mean(axis=0).tolist()
-    in_memory = dataclasses.replace(sound, synapses=Procedural(sound.synapses.recipe), path="")
+    in_memory = dataclasses.replace(sound, synapses=Procedural(sound.wiring.recipe), path="")
     assert verify(in_memory).figures["chunks"] == 1
     assert verify(sound).figures["chunks"] == 4
 
@@ -188,7 +188,7 @@ def test_one_other_synapse_is_named(sound, tmp_path_factory, synapse, name):
     path = tmp_path_factory.getbasetemp() / "other.zarr"
     shutil.copytree(sound.path, path, dirs_exist_ok=True)
     target = synapse // 10
-    own = sound.synapses.in_edges(target, target + 1)
+    own = sound.wiring.in_edges(target, target + 1)
     values = {"source": own.source, "weight": own.weight[:, 0]}[name]
     meant = int(values[synapse % 10])
     free = [i for i in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12) if i not in {*values, target}]
@@ -211,16 +211,16 @@ def test_one_other_synapse_is_named(sound, tmp_path_factory, synapse, name):
 )  # fmt: skip
 def test_a_bad_edge_is_named(sound, path, import_path, kept, check):
     target, synapse = 123, 1234
-    other = int(sound.synapses.in_edges(target, target + 1).source[7])
+    other = int(sound.wiring.in_edges(target, target + 1).source[7])
     bad = {"source": sound.n_neurons, "self edge": target, "double edge": other}[check]
     if kept == "held":
         network = held(sound)
-        edges = network.synapses.edges
+        edges = network.wiring.edges
         source = edges.source.copy()
         source[synapse] = bad
         edges = InEdges(edges.indptr, source, edges.weight)
-        synapses = dataclasses.replace(network.synapses, edges=edges)
-        found = verify(dataclasses.replace(network, synapses=synapses))
+        synapses = dataclasses.replace(network.wiring, edges=edges)
+        found = verify(dataclasses.replace(network, wiring=synapses))
     else:
         place = path if kept == "stored" else import_path
         edit(place, "synapse/source", synapse, bad)
@@ -265,7 +265,7 @@ def test_other_shares_are_seen_in_who_hears_whom():
     )
     figures, names = {}, network.population_labels
     matrix = verify(network).matrix
-    assert not list(matrix_findings(matrix, network.synapses.recipe, names, figures))
+    assert not list(matrix_findings(matrix, network.wiring.recipe, names, figures))
     found = list(matrix_findings(matrix, Recipe.make(populations, 0), names, figures))
     assert {finding.check for finding in found} == {"matrix"}
     assert all(" E from region " in f.place or " I from region " in f.place for f in found)

@@ -45,13 +45,13 @@ def test_what_was_written_is_read(tmp_path_factory, by, cuts, kind, slots, seed)
     np.testing.assert_array_equal(found[0], meant[0])
     np.testing.assert_array_equal(found[1], meant[1])
     if kind == np.uint8:
-        assert (network.synapses.weight_dtype, network.synapses.weight_scale) == (kind, 1 / 255)
+        assert (network.wiring.weight_dtype, network.wiring.weight_scale) == (kind, 1 / 255)
         np.testing.assert_array_equal(found[2], meant[2] * (1 / 255))
     else:
         error = np.abs(found[2] - meant[2].astype(float)).max()
         assert error == network.attributes["weight_rounding"]
         assert (error == 0) == (kind != np.float64), "these are multiples of 2^-24"
-    assert network.synapses.largest_degree == np.bincount(target).max()
+    assert network.wiring.largest_degree == np.bincount(target).max()
     assert network.populations.size.tolist() == list(SIZES)
     assert network.populations.excitatory.tolist() == [True, False, True, False]
     ids = slots * network.populations.voxel + network.populations.slot

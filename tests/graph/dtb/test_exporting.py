@@ -96,7 +96,7 @@ def test_a_network_of_ours_is_the_same_in_dtbs_files(tmp_path_factory, wide, blo
         values = {"i_ext": rng.normal(size=n).astype(np.float32),
                   "excluded": rng.integers(0, 2, n)}  # fmt: skip
         values = network.parameters.with_neuron(values, n)
-        network = Network(network.populations, values, network.synapses, network.labels,
+        network = Network(network.populations, values, network.wiring, network.labels,
                           network.attributes)  # fmt: skip
     if wide:
         network = with_weights(network, 2.0**-20)
@@ -118,7 +118,7 @@ def test_a_network_of_ours_is_the_same_in_dtbs_files(tmp_path_factory, wide, blo
 
 def with_weights(network, scale, value=None):
     """The same with fixed-point weights of 20 bits, or all of one value."""
-    edges = network.synapses.in_edges(0, network.n_neurons)
+    edges = network.wiring.in_edges(0, network.n_neurons)
     weight = edges.weight.astype(np.uint32) << 12 | edges.weight[:, ::-1]
     weight = weight if value is None else np.full_like(weight, value)
     held = Held(InEdges(edges.indptr, edges.source, weight), scale)
@@ -143,7 +143,7 @@ def test_slots_get_the_numbers_of_dtb(tmp_path):
     mixed = {"slots": ["a", "b", "E", "I"], "dtb_slots": [0, 1, 6, 7]}
     populations = network.populations
     object.__setattr__(populations, "slot", np.array([0, 1, 2, 3, 0, 1]))
-    changed = Network(populations, network.parameters, network.synapses, network.labels, mixed)
+    changed = Network(populations, network.parameters, network.wiring, network.labels, mixed)
     (block,) = read(export_dtb(changed, tmp_path / "uint8"))
     ids = block["property"][populations.first, 3]
     assert ids.tolist() == [0, 1, 8 + 6, 8 + 7, 16, 17]

@@ -127,7 +127,7 @@ def test_a_block_without_synapses_may_have_weights_of_any_type(tmp_path):
         blocks[1][name] = blocks[1][name][:0]
     blocks[1]["weight"] = np.zeros((0, 2))
     network = import_dtb(write(tmp_path / "dtb", blocks), tmp_path / "net")
-    assert network.synapses.weight_dtype == np.uint8
+    assert network.wiring.weight_dtype == np.uint8
 
 
 @pytest.mark.parametrize("said", [0, 2])
@@ -243,8 +243,8 @@ def test_packed_files_and_other_byte_and_array_orders_are_read(tmp_path):
         np.savez_compressed(tmp_path / "other" / f"block_{index}.npz", **turned)
     other = import_dtb(tmp_path / "other", tmp_path / "two")
     for mine, theirs in zip(
-        plain.synapses.in_edges(0, 18).__dict__.values(),
-        other.synapses.in_edges(0, 18).__dict__.values(),
+        plain.wiring.in_edges(0, 18).__dict__.values(),
+        other.wiring.in_edges(0, 18).__dict__.values(),
         strict=True,
     ):
         np.testing.assert_array_equal(mine, theirs)

@@ -40,7 +40,7 @@ def test_the_store_is_the_network_in_memory(tmp_path, by, cuts, kind, chunk):
     stored, held = import_dtb(folder, tmp_path / "net", chunk=chunk), read_dtb(folder)
     assert_same_networks(stored, held)
     assert held.attributes.items() <= stored.attributes.items()
-    assert stored.synapses.weight_dtype == held.synapses.weight_dtype
+    assert stored.wiring.weight_dtype == held.wiring.weight_dtype
     assert open_network(tmp_path / "net").attributes == stored.attributes
 
 

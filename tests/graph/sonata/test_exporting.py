@@ -127,7 +127,7 @@ def test_values_of_single_neurons_are_there_in_both_units(folder):
 
 def test_the_edges_are_the_synapses_with_weights_as_nest_takes_them(folder):
     given = network()
-    edges = given.synapses.in_edges(0, 597)
+    edges = given.wiring.in_edges(0, 597)
     target = np.repeat(np.arange(597), np.diff(edges.indptr))
     with h5py.File(folder / "network" / "edges.h5") as file:
         for end in ("source", "target"):
@@ -210,7 +210,7 @@ def test_stretches_of_any_length_give_the_same_bytes(folder, tmp_path):
 def test_names_that_a_table_cannot_hold_are_written_in_escapes(tmp_path):
     given = network()
     odd = type(given)(
-        given.populations, given.parameters, given.synapses, ('a "b"', "ü\n", " c"),
+        given.populations, given.parameters, given.wiring, ('a "b"', "ü\n", " c"),
         given.attributes,
     )  # fmt: skip
     export_sonata(odd, tmp_path / "sonata")

@@ -35,12 +35,12 @@ def meant():
 
 def found(network):
     """The same of a network of ours."""
-    edges = network.synapses.in_edges(0, network.n_neurons)
+    edges = network.wiring.in_edges(0, network.n_neurons)
     target = np.repeat(np.arange(network.n_neurons), np.diff(edges.indptr))
     population = np.searchsorted(network.populations.first, edges.source, side="right") - 1
     sign = np.where(network.populations.excitatory[population], 1, -1)
     assert not edges.weight[:, 1].any()
-    weight = sign * edges.weight[:, 0] * network.synapses.weight_scale
+    weight = sign * edges.weight[:, 0] * network.wiring.weight_scale
     return [tuple(map(float, edge)) for edge in zip(target, edges.source, weight, strict=True)]
 
 
@@ -64,8 +64,8 @@ def network(tmp_path_factory):
 
 def test_the_synapses_are_those_of_the_files_in_their_order(network):
     assert found(network) == sorted(meant(), key=lambda edge: edge[0])
-    assert network.synapses.weight_dtype == np.uint32
-    assert network.synapses.weight_scale == 0.25  # the coarsest unit that is exact
+    assert network.wiring.weight_dtype == np.uint32
+    assert network.wiring.weight_scale == 0.25  # the coarsest unit that is exact
 
 
 @pytest.mark.parametrize("at_once", [1, 5])
@@ -121,7 +121,7 @@ def test_virtual_nodes_are_silent_sources(network):
         assert parameters[name][2] == 0
     assert parameters["excluded"].tolist() == [0, 0, 1]
     assert parameters["v_l"][2] < parameters["v_th"][2]
-    assert np.diff(network.synapses.in_edges(5, 8).indptr).tolist() == [0, 0, 0]
+    assert np.diff(network.wiring.in_edges(5, 8).indptr).tolist() == [0, 0, 0]
     assert network.attributes["scripted_population"] == [2]
     assert [part.tolist() for part in scripted(network)] == [[], []]
 
@@ -314,8 +314,8 @@ def test_weights_that_are_no_multiples_of_a_unit_are_rounded_and_told(config, br
     assert "weights are rounded" in caplog.text
     exact = [(t, s, 0.1 if w == 0.25 else w) for t, s, w in meant()]
     exact = np.array(sorted(exact, key=lambda edge: edge[0]))
-    assert np.abs(np.array(found(network)) - exact).max() <= network.synapses.weight_scale / 2
-    assert network.synapses.weight_scale < 1e-5
+    assert np.abs(np.array(found(network)) - exact).max() <= network.wiring.weight_scale / 2
+    assert network.wiring.weight_scale < 1e-5
 
 
 # the store

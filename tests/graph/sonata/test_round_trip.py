@@ -33,11 +33,11 @@ def same(one, other):
     """Whether two networks are the same; said by assertions."""
     n = one.n_neurons
     assert (n, one.n_synapses) == (other.n_neurons, other.n_synapses)
-    ours, theirs = (network.synapses.in_edges(0, n) for network in (one, other))
+    ours, theirs = (network.wiring.in_edges(0, n) for network in (one, other))
     for name in ("indptr", "source", "weight"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
         assert getattr(ours, name).dtype == getattr(theirs, name).dtype
-    assert one.synapses.weight_scale == other.synapses.weight_scale
+    assert one.wiring.weight_scale == other.wiring.weight_scale
     for name in ("voxel", "slot", "excitatory", "size", "first"):
         np.testing.assert_array_equal(
             getattr(one.populations, name), getattr(other.populations, name), err_msg=name
@@ -53,7 +53,8 @@ def same(one, other):
 
 finite = st.floats(-1e6, 1e6)
 bounded = {
-    name: st.floats(max(spec.low, -1e6), min(spec.high, 1e6)) for name, spec in PARAMETERS.items()
+    name: st.integers(0, 1) if spec.whole else st.floats(max(spec.low, -1e6), min(spec.high, 1e6))
+    for name, spec in PARAMETERS.items()
 }
 bounded |= {"v_th": st.floats(-50, 1e3), "v_reset": st.floats(-1e3, -50.5)}
 
@@ -145,7 +146,7 @@ def test_axonal_delays_go_out_and_are_told_when_they_come_back(tmp_path, caplog)
     same(network, back)
     assert back.attributes["delay_ms"] == [1.0, 4.0]
     assert "delays of 1 to 4 ms are not kept" in caplog.text
-    edges = network.synapses.in_edges(0, network.n_neurons)
+    edges = network.wiring.in_edges(0, network.n_neurons)
     voxel = np.repeat(network.populations.voxel, network.populations.size)
     target = np.repeat(voxel, np.diff(edges.indptr))
     steps = np.maximum(np.rint(length / 10), 1)[target, voxel[edges.source]]
@@ -158,17 +159,17 @@ def test_read_as_nest_would_it_is_the_same_but_for_what_nest_lacks(tmp_path):
     config = export_sonata(network, tmp_path / "sonata")
     config.write_text(config.read_text().replace('"dtbdask":', '"was":'))
     back = import_sonata(config, tmp_path / "back.zarr")
-    ours, theirs = (x.synapses.in_edges(0, x.n_neurons) for x in (network, back))
+    ours, theirs = (x.wiring.in_edges(0, x.n_neurons) for x in (network, back))
     np.testing.assert_array_equal(ours.indptr, theirs.indptr)
     np.testing.assert_array_equal(ours.source, theirs.source)
     assert not theirs.weight[:, 1].any()
     source = np.repeat(network.populations.excitatory, network.populations.size)[ours.source]
     conductance = np.where(source, 0.002, 0.01)  # per weight; in NEST it is in the weight
     np.testing.assert_allclose(
-        theirs.weight[:, 0] * back.synapses.weight_scale / 1000,
-        ours.weight[:, 0] / 255 * conductance, rtol=1e-7, atol=back.synapses.weight_scale / 2000,
+        theirs.weight[:, 0] * back.wiring.weight_scale / 1000,
+        ours.weight[:, 0] / 255 * conductance, rtol=1e-7, atol=back.wiring.weight_scale / 2000,
     )  # fmt: skip
-    assert back.synapses.weight_scale < 1e-6
+    assert back.wiring.weight_scale < 1e-6
     values = back.parameters.population
     assert values["i_ext"].tolist() == [0.75] * 6
     for name in ("c", "g_l", "v_l", "v_th", "v_reset", "t_ref", "e_gaba_a", "tau_gaba_a"):
