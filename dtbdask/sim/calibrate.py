@@ -6,7 +6,7 @@
 
 Excitation alone would drive a neuron at f_max; less the inhibition, at f. The shares of AMPA and
 NMDA in the one, of GABA_A and GABA_B in the other, are the *labels* of the four receptors. Neurons
-are simulated, the mean |I_u| of each receptor is measured, and g_u <- g_u * label / measured.
+are simulated, the mean abs(I_u) of each receptor is measured, and g_u <- g_u * label / measured.
 
 All terms are currents, mV/ms with C a pure number. DTB's code has no C in it (its C is 1), and
 takes T_ref in ms from a period in steps, 1000 / dt / f, which is right for dt = 1 ms: here both are

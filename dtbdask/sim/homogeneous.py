@@ -39,7 +39,7 @@ class Trial:
     conductance : (receptor,) float64, 1/ms
         With which it ran; receptors in the order of `dtbdask.kernels.RECEPTORS`.
     current : (receptor,) float64, mV/ms
-        Mean of |I_u| = |g_u (E_u - V) J_u| over neurons and the last steps.
+        Mean of abs(I_u) = abs(g_u (E_u - V) J_u) over neurons and the last steps.
     rate_hz : float
         Spikes of the neurons' own, noise spikes not counted.
     """

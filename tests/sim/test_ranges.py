@@ -168,7 +168,7 @@ def test_loading_a_block_takes_no_memory_for_neurons_it_does_not_hear():
     indptr = np.clip(np.arange(n + 1) - first, 0, block) * 20
     edges = InEdges(indptr, source, np.ones((source.size, 2), np.uint8))
     network = dataclasses.replace(
-        make_network(voxels=2, neurons=n, degree=1), synapses=Held(edges, 1 / 255)
+        make_network(voxels=2, neurons=n, degree=1), wiring=Held(edges, 1 / 255)
     )
     ranges = np.array([[first, first + block]])
     bounds = np.array([0, 1280, 3200, 4480, block])

@@ -75,7 +75,7 @@ def matrix_findings(
         Of the populations.
     figures : dict
         Is given `matrix_entries` (tested), `matrix_largest_z` and the entry that has it, the
-        threshold on |z| and its false alarm probability, and `matrix_crowded_rows`, populations
+        threshold on abs(z) and its false alarm probability, and `matrix_crowded_rows`, populations
         left out because the sources of a neuron may be used up.
     """
     census = _Census()
