@@ -86,7 +86,7 @@ def test_sound_networks_have_no_findings_and_are_counted(sound, imported):
         np.testing.assert_array_equal(found.matrix.toarray(), counts)
         assert found.figures["synapses"] == sound.n_synapses
         assert found.figures["weight_mean"] == edges.weight.mean(axis=0).tolist()
-    in_memory = dataclasses.replace(sound, synapses=Procedural(sound.wiring.recipe), path="")
+    in_memory = dataclasses.replace(sound, wiring=Procedural(sound.wiring.recipe), path="")
     assert verify(in_memory).figures["chunks"] == 1
     assert verify(sound).figures["chunks"] == 4
 
