@@ -152,7 +152,8 @@ def test_any_flipped_bit_of_any_chunk_is_found(sound, tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "flipped.zarr"
     if not path.exists():
         shutil.copytree(sound.path, path)
-    files = sorted(p for p in path.rglob("*") if p.is_file() and "c" in p.relative_to(path).parts)
+    chunks = (p for p in path.rglob("*") if p.is_file() and p.name != "zarr.json")
+    files = sorted(p for p in chunks if "c" in p.relative_to(path).parts)
     file = data.draw(st.sampled_from(files), "file")
     good = file.read_bytes()
     flip(file, data.draw(st.integers(0, len(good) - 1), "byte"))
