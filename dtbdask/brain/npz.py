@@ -6,7 +6,6 @@ a compressed archive, by unpacking all that is before the rows, which takes as l
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import struct
@@ -62,6 +61,58 @@ def read_arrays(path: Path, *, matrices: Container[str] = ()) -> dict[str, Any]:
         }
 
 
+def read_header(
+    path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo
+) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """What the header of an entry says, and no more of the entry.
+
+    Parameters
+    ----------
+    path : path
+        Of the archive, for the messages.
+    archive : zipfile.ZipFile
+    info : zipfile.ZipInfo
+
+    Returns
+    -------
+    shape : tuple of int
+    fortran : bool
+        Stored column by column.
+    dtype : dtype
+    start : int
+        Bytes of the header.
+
+    Raises
+    ------
+    InputFileError
+        An unknown version, pickled objects, or other sizes than announced.
+    """
+    headers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in headers:
+            raise InputFileError(
+                f"{path}: {info.filename} has .npy version {version}, not 1.0 or 2.0"
+            )
+        shape, fortran, dtype = headers[version](file)
+        start = file.tell()
+    if dtype.hasobject:
+        raise InputFileError(
+            f"{path}: {info.filename} holds pickled Python objects, which could run code and "
+            "are never loaded; save a plain array (numpy.asarray(x, dtype=float))"
+        )
+    announced, present = math.prod(shape) * dtype.itemsize, info.file_size - start
+    if announced != present or min(shape, default=0) < 0:
+        raise InputFileError(
+            f"{path}: the header of {info.filename} announces {announced:,} bytes, "
+            f"{present:,} are there"
+        )
+    return shape, fortran, dtype, start
+
+
 def _entries(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     entries = archive.infolist()
     for info in entries:
@@ -91,30 +142,7 @@ class _Entry:
     @classmethod
     def look(cls, path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entry:
         """Read the header of an entry, and no more of it."""
-        headers = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        with archive.open(info) as file:
-            begin = io.BytesIO(file.read(2**16))
-        version = np.lib.format.read_magic(begin)
-        if version not in headers:
-            raise InputFileError(
-                f"{path}: {info.filename} has .npy version {version}, not 1.0 or 2.0"
-            )
-        shape, fortran, dtype = headers[version](begin)
-        start = begin.tell()
-        if dtype.hasobject:
-            raise InputFileError(
-                f"{path}: {info.filename} holds pickled Python objects, which could run code and "
-                "are never loaded; save a plain array (numpy.asarray(x, dtype=float))"
-            )
-        announced, present = math.prod(shape) * dtype.itemsize, info.file_size - start
-        if announced != present:
-            raise InputFileError(
-                f"{path}: the header of {info.filename} announces {announced:,} bytes, "
-                f"{present:,} are there"
-            )
+        shape, fortran, dtype, start = read_header(path, archive, info)
         return cls(path, info, shape, dtype, fortran, start)
 
     def whole(self, archive: zipfile.ZipFile) -> NDArray[Any]:

@@ -18,12 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtbdask.brain.guard import decoding, head, listed, refuse_bomb
+from dtbdask.brain.npz import read_header
 from dtbdask.errors import InputFileError
-
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
 
 
 @dataclass(frozen=True)
@@ -160,28 +156,6 @@ def _entries(path: Path, file: zipfile.ZipFile) -> dict[str, Entry]:
         if name in entries:
             raise InputFileError(f"{path}: two entries of the archive are named {name!r}")
         refuse_bomb(path, info.file_size, info.compress_size)
-        entries[name] = _entry(path, file, info)
+        shape, by_column, dtype, offset = read_header(path, file, info)
+        entries[name] = Entry(info, shape, dtype, by_column and len(shape) > 1, offset)
     return entries
-
-
-def _entry(path: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
-    with file.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version not in _HEADERS:
-            raise InputFileError(
-                f"{path}: {info.filename} has .npy version {version}, not 1.0 or 2.0"
-            )
-        shape, by_column, dtype = _HEADERS[version](stream)
-        offset = stream.tell()
-    if dtype.hasobject:
-        raise InputFileError(
-            f"{path}: {info.filename} holds pickled Python objects, which could run code and "
-            "are never loaded; save a plain array (numpy.asarray(x, dtype=float))"
-        )
-    announced, present = math.prod(shape) * dtype.itemsize, info.file_size - offset
-    if announced != present or min(shape, default=0) < 0:
-        raise InputFileError(
-            f"{path}: the header of {info.filename} announces {announced:,} bytes, "
-            f"{present:,} are there"
-        )
-    return Entry(info, shape, dtype, by_column and len(shape) > 1, offset)
