@@ -10,7 +10,7 @@ from dtbdask.graph.mixture import Mixture
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameters
 from dtbdask.graph.population import Populations, populate
-from dtbdask.graph.synapses import Held, Procedural, fixed_point
+from dtbdask.graph.synapses import Held, Procedural
 from dtbdask.graph.wiring import InEdges, Recipe
 
 FOUR = {"g_ampa": 0.002, "g_nmda": 0.0002, "g_gaba_a": 0.01, "g_gaba_b": 0.0005}
@@ -111,3 +111,10 @@ def drawn_layouts(draw):
     other = draw(drawn_motifs(draw(st.sampled_from("st"))))
     slots = tuple(dict.fromkeys([*other.slots, *cortex.slots]))
     return Layout(slots, cortex, other)
+
+
+def fixed_point(weight, largest_degree):
+    """32-bit integers of weights, so wide that no kick overflows, and the weight of integer 1."""
+    bits = min(24, 32 - int(np.ceil(np.log2(max(largest_degree, 1) + 1))))
+    scale = (float(weight.max(initial=0)) or 1.0) / (2**bits - 1)
+    return np.rint(weight.astype(np.float64) / scale).astype(np.uint32), scale

@@ -88,12 +88,7 @@ class Stored(FromRecipe):
         """In-edges of the neurons `start` to `stop`."""
         group = zarr.open_group(self.path, mode="r")
         indptr = self.recipe.synapse_of(np.arange(start, stop + 1))
-        low, high = int(indptr[0]), int(indptr[-1])
-        return InEdges(
-            indptr - low,
-            schema.read(group, "synapse/source", low, high),
-            schema.read(group, "synapse/weight", low, high),
-        )
+        return _read(group, indptr)
 
 
 @dataclass(frozen=True)
@@ -110,12 +105,17 @@ class Imported:
         """In-edges of the neurons `start` to `stop`."""
         group = zarr.open_group(self.path, mode="r")
         indptr = schema.read(group, "synapse/indptr", start, stop + 1)
-        low, high = int(indptr[0]), int(indptr[-1])
-        return InEdges(
-            indptr - low,
-            schema.read(group, "synapse/source", low, high),
-            schema.read(group, "synapse/weight", low, high),
-        )
+        return _read(group, indptr)
+
+
+def _read(group: zarr.Group, indptr: NDArray[np.int64]) -> InEdges:
+    """In-edges of consecutive neurons, whose synapses begin at `indptr` in the store."""
+    low, high = int(indptr[0]), int(indptr[-1])
+    return InEdges(
+        indptr - low,
+        schema.read(group, "synapse/source", low, high),
+        schema.read(group, "synapse/weight", low, high),
+    )
 
 
 @dataclass(frozen=True)
@@ -205,27 +205,3 @@ def _present(group: zarr.Group, index: int) -> bool:
         (store.root / group.path / name / "c" / str(index) / tail).exists()
         for name, tail in (("synapse/source", ""), ("synapse/weight", "0"))
     )
-
-
-def fixed_point(
-    weight: NDArray[np.floating], largest_degree: int
-) -> tuple[NDArray[np.uint32], float]:
-    """Fixed-point integers of floating-point weights, so wide that no kick overflows 32 bits.
-
-    Parameters
-    ----------
-    weight : (synapse, pair) float
-        Finite and not negative.
-    largest_degree : int
-        Largest in-degree.
-
-    Returns
-    -------
-    integer : (synapse, pair) uint32
-    scale : float
-        Weight of integer 1; half of it is the largest rounding error.
-    """
-    bits = min(24, 32 - int(np.ceil(np.log2(max(largest_degree, 1) + 1))))
-    top = float(weight.max(initial=0)) or 1.0
-    scale = top / (2**bits - 1)
-    return np.rint(weight.astype(np.float64) / scale).astype(np.uint32), scale
