@@ -23,8 +23,9 @@ from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.edges import collect
 
 WARM_UP_STEPS, STEPS = 200, 1000
-STORED_NEURONS = 5
-"""Times the neurons, in the network that is timed while it is stored."""
+STORED_NEURONS, STORED_SYNAPSES = 20, 200_000_000
+"""Times the neurons, and most synapses, of the network that is timed while it is stored: large
+enough that what it costs to begin a store does not count."""
 BYTES_PER_NEURON_STEP = 44
 """State read and written by a sub-step of the default model: V, background and two traces (8 each),
 refractory counter (4), two kicks (8)."""
@@ -79,7 +80,7 @@ def measure(
         figures |= _halves(network)
         figures["synapses_per_second"] = _wiring(network, threads, repeats)
         peak = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
-        figures |= _storing(brain, path, STORED_NEURONS * neurons, degree, repeats)
+        figures |= _storing(brain, path, _stored(neurons, degree), degree, threads, repeats)
     figures["peak_memory_bytes"] = peak
     bandwidth = _copy_bandwidth()
     figures["copy_bandwidth_bytes_per_second"] = bandwidth
@@ -150,17 +151,23 @@ def _wiring(network: Network, threads: int, repeats: int) -> float:
     return statistics.median(rates)
 
 
+def _stored(neurons: int, degree: int) -> int:
+    """Neurons of the network that is timed while it is stored."""
+    return min(STORED_NEURONS * neurons, max(neurons, STORED_SYNAPSES // degree))
+
+
 def _storing(
-    brain: xr.Dataset, path: Path, neurons: int, degree: int, repeats: int
+    brain: xr.Dataset, path: Path, neurons: int, degree: int, threads: int, repeats: int
 ) -> dict[str, float]:
     """Synapses wired and stored in a second, and also read again and put in order of source."""
+    features = Features((True, False, True, False), True, False, ())
     stored, transposed = [], []
     for _ in range(repeats):
         start = time.perf_counter()
         network = build(brain, path, neurons=neurons, degree=degree, seed=1, overwrite=True)
         stored.append(network.n_synapses / (time.perf_counter() - start))
-        ranges, bounds = np.array([[0, network.n_neurons]]), np.array([0, network.n_neurons])
-        collect(network, ranges, bounds, Features((True, False, True, False), True, False, ()))
+        bounds = np.linspace(0, network.n_neurons, threads + 1).astype(np.int64)
+        collect(network, np.array([[0, network.n_neurons]]), bounds, features)
         transposed.append(network.n_synapses / (time.perf_counter() - start))
     return {
         "stored_synapses_per_second": statistics.median(stored),

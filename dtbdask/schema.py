@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 import zarr
+from zarr.buffer.cpu import NDBuffer
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from dtbdask.errors import StoreError, StoreExistsError
@@ -298,8 +299,19 @@ def array(group: zarr.Group, name: str) -> Any:
         raise StoreError(f"{group.store_path}: damaged, array {name!r} is missing") from error
 
 
-def read(group: zarr.Group, name: str, start: int = 0, stop: int | None = None) -> Any:
+def read(
+    group: zarr.Group, name: str, start: int = 0, stop: int | None = None, *, out: Any = None
+) -> Any:
     """Values of an array of an open store, or of a range of its first dimension.
+
+    Parameters
+    ----------
+    group : zarr.Group
+    name : str
+        Path of the array.
+    start, stop : int
+    out : ndarray, optional
+        Where to put them; it is returned.
 
     Raises
     ------
@@ -308,7 +320,10 @@ def read(group: zarr.Group, name: str, start: int = 0, stop: int | None = None) 
     """
     values = array(group, name)
     try:
-        return values[start:stop]
+        if out is None:
+            return values[start:stop]
+        values.get_basic_selection((slice(start, stop), ...), out=NDBuffer(out))
+        return out
     except (ValueError, RuntimeError, OSError) as error:
         raise StoreError(f"{group.store_path}: damaged, array {name!r}: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 from dtbdask import schema
 from dtbdask.graph.wiring import InEdges, Recipe
+
+Range = Callable[[int, int], InEdges]
+"""In-edges of the neurons of a range."""
 
 
 class Synapses(Protocol):
@@ -36,6 +40,14 @@ class Synapses(Protocol):
 
     def in_edges(self, start: int, stop: int) -> InEdges:
         """In-edges of the neurons `start` to `stop`."""
+
+    def forward(self, *, weights: bool) -> Range:
+        """The same as a function for one reader, who asks for ranges in ascending order.
+
+        Nothing is read twice, whatever the ranges and the chunks; what is returned may be
+        overwritten by the next call but one. Without `weights` those are not read where that saves
+        time.
+        """
 
 
 UINT8 = np.dtype(np.uint8)
@@ -77,6 +89,10 @@ class Procedural(FromRecipe):
         """In-edges of the neurons `start` to `stop`."""
         return self.recipe.wire(start, stop)
 
+    def forward(self, *, weights: bool) -> Range:
+        """The same as a function."""
+        return self.in_edges
+
 
 @dataclass(frozen=True)
 class Stored(FromRecipe):
@@ -86,9 +102,12 @@ class Stored(FromRecipe):
 
     def in_edges(self, start: int, stop: int) -> InEdges:
         """In-edges of the neurons `start` to `stop`."""
-        group = zarr.open_group(self.path, mode="r")
-        indptr = self.recipe.synapse_of(np.arange(start, stop + 1))
-        return _read(group, indptr)
+        return self.forward(weights=True)(start, stop)
+
+    def forward(self, *, weights: bool) -> Range:
+        """The same as a function for ascending ranges; each chunk is decoded once."""
+        read = _Forward(zarr.open_group(self.path, mode="r"), weights)
+        return lambda start, stop: read(self.recipe.synapse_of(np.arange(start, stop + 1)))
 
 
 @dataclass(frozen=True)
@@ -103,19 +122,56 @@ class Imported:
 
     def in_edges(self, start: int, stop: int) -> InEdges:
         """In-edges of the neurons `start` to `stop`."""
+        return self.forward(weights=True)(start, stop)
+
+    def forward(self, *, weights: bool) -> Range:
+        """The same as a function for ascending ranges; each chunk is decoded once."""
         group = zarr.open_group(self.path, mode="r")
-        indptr = schema.read(group, "synapse/indptr", start, stop + 1)
-        return _read(group, indptr)
+        read = _Forward(group, weights)
+        return lambda start, stop: read(schema.read(group, "synapse/indptr", start, stop + 1))
 
 
-def _read(group: zarr.Group, indptr: NDArray[np.int64]) -> InEdges:
-    """In-edges of consecutive neurons, whose synapses begin at `indptr` in the store."""
-    low, high = int(indptr[0]), int(indptr[-1])
-    return InEdges(
-        indptr - low,
-        schema.read(group, "synapse/source", low, high),
-        schema.read(group, "synapse/weight", low, high),
-    )
+class _Forward:
+    """In-edges of ascending ranges of neurons, whose synapses begin at `indptr` in a store."""
+
+    def __init__(self, group: zarr.Group, weights: bool) -> None:
+        self._source = _Ascending(group, "synapse/source")
+        self._weight = _Ascending(group, "synapse/weight") if weights else None
+
+    def __call__(self, indptr: NDArray[np.int64]) -> InEdges:
+        low, high = int(indptr[0]), int(indptr[-1])
+        source = self._source.read(low, high)
+        weight = self._weight.read(low, high) if self._weight else np.empty((0, 2), np.uint8)
+        return InEdges(indptr - low, source, weight)
+
+
+class _Ascending:
+    """Ascending ranges of an array of a store; what is decoded beyond one is kept for the next.
+
+    A range that is read is overwritten by the next but one.
+    """
+
+    def __init__(self, group: zarr.Group, name: str) -> None:
+        self._group, self._name = group, name
+        array = schema.array(group, name)
+        self._chunk, self._size = array.chunks[0], array.shape[0]
+        self._buffer = self._other = np.empty((0, *array.shape[1:]), array.dtype)
+        self._first, self._end = 0, 0  # of what the buffer holds
+
+    def read(self, low: int, high: int) -> Any:
+        """Values of a range."""
+        if high > self._end:
+            whole = max(self._end, low // self._chunk * self._chunk)
+            until = min(-(-high // self._chunk) * self._chunk, self._size)
+            rest = self._buffer[low - self._first : self._end - self._first]
+            n = rest.shape[0] + until - whole
+            self._buffer, self._other = self._other, self._buffer
+            if n > self._buffer.shape[0]:
+                self._buffer = np.empty((n, *rest.shape[1:]), rest.dtype)
+            self._buffer[: rest.shape[0]] = rest
+            schema.read(self._group, self._name, whole, until, out=self._buffer[rest.shape[0] : n])
+            self._first, self._end = whole - rest.shape[0], until
+        return self._buffer[low - self._first : high - self._first]
 
 
 @dataclass(frozen=True)
@@ -152,6 +208,10 @@ class Held:
         indptr = self.edges.indptr[start : stop + 1]
         low, high = indptr[0], indptr[-1]
         return InEdges(indptr - low, self.edges.source[low:high], self.edges.weight[low:high])
+
+    def forward(self, *, weights: bool) -> Range:
+        """The same as a function."""
+        return self.in_edges
 
 
 def lazy(recipe: Recipe, chunk: int) -> tuple[da.Array, da.Array]:

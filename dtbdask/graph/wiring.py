@@ -7,6 +7,7 @@ else, so they may be written to disk or made again where they are needed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +104,7 @@ class Recipe:
         """Number of synapses."""
         return int(self.first_synapse[-1])
 
-    @property
+    @cached_property
     def first_synapse(self) -> Ints:
         """First synapse of each population, and the number of all: (population_edge,) int64."""
         return np.concatenate([[0], np.cumsum(self.size * self.degree)]).astype(np.int64)

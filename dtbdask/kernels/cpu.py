@@ -11,20 +11,17 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
+from numba import njit
 from numpy.typing import NDArray
 
 from dtbdask import rng
 from dtbdask.kernels import Coefficient, Features
 from dtbdask.kernels.cpu_bold import balloon
+from dtbdask.kernels.cpu_prefetch import prefetch
 from dtbdask.kernels.cpu_random import tile_normals, tile_words
-from dtbdask.kernels.cpu_wire import alias, count, place, wire
+from dtbdask.kernels.cpu_wire import alias, wire
 
-__all__ = ["alias", "balloon", "census", "count", "deliver", "integrate", "place", "select", "wire"]
+__all__ = ["alias", "balloon", "census", "deliver", "integrate", "select", "wire"]
 
 _TILE = rng.TILE
 _BACKGROUND, _NOISE = np.uint32(rng.Purpose.BACKGROUND), np.uint32(rng.Purpose.NOISE)
@@ -34,22 +31,6 @@ _CHUNK = 8 * _TILE
 """Neurons advanced together: their state stays in the first-level cache."""
 _AHEAD = 4
 """Rows by which the prefetch runs ahead of the delivery."""
-
-
-@intrinsic
-def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
-    """Ask the memory for `array.flat[index]` without waiting for it."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = make_array(signature.args[0])(context, builder, arguments[0]).data
-        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
-        builder.call(function, [address, word(0), word(3), word(1)])
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp), generate
 
 
 @cache
@@ -301,9 +282,9 @@ def deliver(
                 if k + _AHEAD < rows.size:
                     ahead = rows[k + _AHEAD]
                     for e in range(indptr[ahead], indptr[ahead + 1], 16):
-                        _prefetch(target, e)
+                        prefetch(target, e)
                 if k + 2 * _AHEAD < rows.size:
-                    _prefetch(indptr, rows[k + 2 * _AHEAD])
+                    prefetch(indptr, rows[k + 2 * _AHEAD])
                 row = rows[k]
                 sums = kick[inhibitory[row], m]
                 for e in range(indptr[row], indptr[row + 1]):

@@ -1,4 +1,4 @@
-"""Wiring in Numba: in-edges from the recipe, and their transpose to source order.
+"""Wiring in Numba: in-edges from the recipe.
 
 Slot `k` of neuron `i` draws, in round `r`, the Philox words of counter `(i, k + 2^24 r)`: the first
 chooses a term of the neuron's population and the fourth, if the term has one, an entry of its far
@@ -281,66 +281,3 @@ def _next_free(
             other = np.int64(source[term]) + np.int64(base)
             neuron = _next_in(np.int64(-1), other, target, first, size, table, mark)
     return neuron  # never -1 when the recipe is feasible
-
-
-@njit(nogil=True, cache=True)
-def count(
-    per_row: NDArray[np.int64], source: NDArray[np.uint32], row_of: NDArray[np.int64]
-) -> None:
-    """Count the edges of each source.
-
-    Parameters
-    ----------
-    per_row : (row,) int64
-        Added to.
-    source : (synapse,) uint32
-        Global indices.
-    row_of : (source_neuron,) int64
-        Row of each global neuron.
-    """
-    for e in range(source.size):
-        per_row[row_of[source[e]]] += 1
-
-
-@njit(nogil=True, cache=True)
-def place(
-    cursor: NDArray[np.int64], target: NDArray[np.uint32], weight: Any,
-    source: NDArray[np.uint32], pair: NDArray[Any], indptr: NDArray[np.int64], first_target: int,
-    row_of: NDArray[np.int64], column: NDArray[np.int64], inhibitory: NDArray[np.uint8],
-) -> None:  # fmt: skip
-    """Put in-edges, given by target, into the rows of their sources.
-
-    Parameters
-    ----------
-    cursor : (row,) int64
-        Next free edge of each row; moved on.
-    target : (edge,) uint32
-        Written, as `deliver` reads it.
-    weight : (edge, pair) uint8 or uint32, or None
-        Written.
-    source : (synapse,) uint32
-    pair : (synapse, pair) uint8 or uint32
-    indptr : (target_edge,) int64
-        First synapse of each target in `source`.
-    first_target : int
-        Index, in the block, of the first target.
-    row_of : (source_neuron,) int64
-    column : (2, 2) int64
-        For an excitatory and an inhibitory source: which of the pair goes into the first and the
-        second column of `weight`, or -1 for a zero.
-    inhibitory : (row,) uint8
-    """
-    for t in range(indptr.size - 1):
-        for s in range(indptr[t], indptr[t + 1]):
-            row = row_of[source[s]]
-            e = cursor[row]
-            cursor[row] = e + 1
-            picked = column[inhibitory[row]]
-            local = np.uint32(first_target + t)
-            if weight is None:
-                first = pair[s, picked[0]] if picked[0] >= 0 else 0
-                target[e] = (local << np.uint32(8)) | np.uint32(first)
-            else:
-                target[e] = local
-                for c in range(weight.shape[1]):
-                    weight[e, c] = pair[s, picked[c]] if picked[c] >= 0 else 0

@@ -1,15 +1,18 @@
 """The edges of a block, by source row: what a spike touches is one contiguous stretch.
 
 Rows are the block's own neurons in order, then, ascending, the foreign neurons that some neuron of
-the block hears. The in-edges come by target, in chunks; two passes over them (count, then place)
-keep the memory at that of the result, and what is held of the network's other neurons is a number
-for each tile of them. Edges are ordered by part first, so that each thread reads its own.
+the block hears. The in-edges come by target, in stretches; two passes over them (count, then sort
+and place) keep the memory near that of the result, and what is held of the network's other neurons
+is a number for each tile of them. Edges are ordered by part first: each thread reads its own, and
+fills its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,16 +20,19 @@ from numpy.typing import NDArray
 
 from dtbdask.graph.network import Network
 from dtbdask.graph.ranges import spread, tiles_of
+from dtbdask.graph.synapses import Range
 from dtbdask.graph.wiring import InEdges
-from dtbdask.kernels import Features, cpu, cpu_rows
+from dtbdask.kernels import Features, cpu_rows
 from dtbdask.rng import TILE
 
 Ints = NDArray[np.int64]
 
-CHUNK = 1 << 22
-"""Synapses handled at once."""
+CHUNK = 1 << 21
+"""Synapses that a part handles at once."""
 PACKED_TARGETS = 1 << 24
 """Largest block whose targets share a word with an 8-bit weight."""
+BUCKETS = 1 << 9
+"""Most buckets of sources that a stretch is sorted into: as many as are written to at once."""
 
 
 @dataclass(frozen=True)
@@ -56,50 +62,55 @@ class Edges:
 
 
 class _Slots:
-    """Numbers of the neurons of the tiles that a block has or hears, and counts of their edges.
-
-    Attributes
-    ----------
-    count : (part, slot) uint32
-        Edges of each slot that end in a part.
-    """
+    """Numbers of the neurons of the tiles that a block has or hears, and counts of their edges."""
 
     def __init__(self, n_neurons: int, ranges: Ints, parts: int) -> None:
         own = np.unique(tiles_of(ranges))
-        self._first = np.full(-(-n_neurons // TILE), -1, np.int64)
-        self._first[own] = np.arange(own.size) * TILE
-        self._n = own.size * TILE
-        self.count = np.zeros((parts, self._n), np.uint32)
+        self.first = np.full(-(-n_neurons // TILE), -1, np.int64)
+        self.first[own] = np.arange(own.size) * TILE
+        self.n = own.size * TILE
+        self._meeting = Lock()
+        self._count = [np.zeros(0, np.uint32)] * parts
 
-    def add(self, part: int, source: NDArray[np.uint32]) -> None:
-        """Count the edges of some sources."""
-        self._n = cpu_rows.meet(self._first, source, self._n)
-        held = self.count.shape[1]
-        if self._n > held:
-            grown = np.zeros((self.count.shape[0], max(self._n, 2 * held)), np.uint32)
-            grown[:, :held] = self.count
-            self.count = grown
-        cpu_rows.tally(self.count[part], self.of(source))
+    def add(self, part: int, stretches: Iterable[tuple[int, InEdges]]) -> None:
+        """Count the edges of a part."""
+        count = np.zeros(self.n, np.uint32)
+        for _, edges in stretches:
+            if self.n < self.first.size * TILE:
+                with self._meeting:
+                    self.n = cpu_rows.meet(self.first, edges.source, self.n)
+            if self.n > count.size:
+                count = np.pad(count, (0, max(self.n, 2 * count.size) - count.size))
+            cpu_rows.tally(count, edges.source, self.first)
+        self._count[part] = count
 
-    def of(self, source: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Slot of each source that was met."""
-        slot = np.empty(source.size, np.uint32)
-        cpu_rows.slots(slot, source, self._first)
+    def of(self, neuron: Ints) -> Ints:
+        """Slot of each neuron, all of tiles that were met."""
+        slot = np.empty(neuron.size, np.int64)
+        cpu_rows.slots(slot, neuron, self.first)
         return slot
+
+    def taken(self, part: int, slot: Ints) -> NDArray[np.uint32]:
+        """Counts of some slots in a part, which are then forgotten."""
+        count = self._count[part][: self.n]
+        self._count[part] = count[:0].copy()
+        return np.pad(count, (0, self.n - count.size))[slot]
 
     def heard(self, own: Ints) -> Ints:
         """Global indices of those that have edges, ascending, but the own ones."""
-        has_edges: NDArray[np.bool_] = np.any(self.count, axis=0)
-        has_edges[self.of(own.astype(np.uint32))] = False
-        tiles = np.flatnonzero(self._first >= 0)
+        has_edges = np.zeros(self.n, np.bool_)
+        for count in self._count:
+            has_edges[: count.size] |= count[: self.n] > 0
+        has_edges[self.of(own)] = False
+        tiles = np.flatnonzero(self.first >= 0)
         inside = np.arange(TILE)
-        met = has_edges[self._first[tiles][:, None] + inside]
+        met = has_edges[self.first[tiles][:, None] + inside]
         heard: Ints = (tiles[:, None] * TILE + inside)[met]
         return heard
 
 
 def collect(network: Network, ranges: Ints, bounds: Ints, features: Features) -> Edges:
-    """Edges that end in the neurons of some ranges.
+    """Edges that end in the neurons of some ranges; a thread works on each part.
 
     Parameters
     ----------
@@ -116,46 +127,107 @@ def collect(network: Network, ranges: Ints, bounds: Ints, features: Features) ->
     Edges
     """
     own, parts = spread(ranges), bounds.size - 1
+    largest = network.wiring.largest_degree
+    room = max(CHUNK, largest)
     slots = _Slots(network.n_neurons, ranges, parts)
-    for part, _, edges in _stretches(network, ranges, bounds):
-        slots.add(part, edges.source)
+
+    def stretches(part: int, *, weights: bool) -> Iterator[tuple[int, InEdges]]:
+        read = network.wiring.forward(weights=weights)
+        return _ahead(_stretches(read, ranges, bounds[part : part + 2], room // max(largest, 1)))
+
+    _each(parts, lambda part: slots.add(part, stretches(part, weights=False)))
     heard = slots.heard(own)
     order = np.concatenate([own, heard])
-    slot = slots.of(order.astype(np.uint32))
-    row_of = np.full(slots.count.shape[1], -1, np.int64)
-    row_of[slot] = np.arange(order.size)
-    indptr = np.zeros(parts * order.size + 1, np.int64)
-    np.cumsum(slots.count[:, slot].ravel(), out=indptr[1:])
-    indptr = indptr[np.arange(parts)[:, None] * order.size + np.arange(order.size + 1)]
+    slot = slots.of(order)
+    indptr = np.zeros((parts, order.size + 1), np.int64)
+    for part in range(parts):
+        indptr[part, 0] = indptr[part - 1, -1] if part else 0
+        indptr[part, 1:] = slots.taken(part, slot)
+        np.cumsum(indptr[part], out=indptr[part])
     excitatory = network.populations.excitatory[_population_of(network, order)]
-    inhibitory = (~excitatory).astype(np.uint8)
     kind = np.dtype(network.wiring.weight_dtype)
     packed = kind == np.uint8 and not features.paired and own.size <= PACKED_TARGETS
     target = np.empty(indptr[-1, -1], np.uint32)
     weight = None if packed else np.empty((target.size, 1 + features.paired), kind)
-    column, cursor = _columns(features), indptr[:, :-1].copy()
-    for part, first, edges in _stretches(network, ranges, bounds):
-        cpu.place(cursor[part], target, weight, slots.of(edges.source), edges.weight, edges.indptr,
-                  first, row_of, column, inhibitory)  # fmt: skip
-    largest = network.wiring.largest_degree * (np.iinfo(kind).max if kind == np.uint8 else 0)
-    return Edges(
-        indptr, target, weight, inhibitory, heard, _kick_dtype(kind, largest, features.paired)
-    )
+    most = largest * (np.iinfo(kind).max if kind == np.uint8 else 0)
+    kick = _kick_dtype(kind, most, features.paired)
+    edges = Edges(indptr, target, weight, (~excitatory).astype(np.uint8), heard, kick)
+    rows = _Rows(edges, slots, slot, _columns(features), room)
+    _each(parts, lambda part: rows.fill(part, stretches(part, weights=True)))
+    return edges
 
 
-def _stretches(network: Network, ranges: Ints, bounds: Ints) -> Iterator[tuple[int, int, InEdges]]:
-    """Part, first local target and in-edges of stretches of each range in each part."""
-    stride = max(1, CHUNK // max(network.wiring.largest_degree, 1))
+@dataclass(frozen=True)
+class _Rows:
+    """Rows to be filled.
+
+    Attributes
+    ----------
+    edges : Edges
+    slots : _Slots
+    slot : (row,) int64
+    column : (2, 2) int64
+        See `cpu_rows.place`.
+    room : int
+        Most edges of a stretch.
+    """
+
+    edges: Edges
+    slots: _Slots
+    slot: Ints
+    column: Ints
+    room: int
+
+    def fill(self, part: int, stretches: Iterable[tuple[int, InEdges]]) -> None:
+        """Put the in-edges of a part into their rows."""
+        edges, slots, indptr = self.edges, self.slots, self.edges.indptr[part]
+        cursor, inhibitory = np.zeros(slots.n, np.int64), np.zeros(slots.n, np.uint8)
+        cursor[self.slot], inhibitory[self.slot] = indptr[:-1], edges.inhibitory
+        shift = max(int(slots.n - 1).bit_length() - (BUCKETS.bit_length() - 1), 0)
+        end = np.empty((slots.n >> shift) + 1, np.uint64)
+        room = min(self.room, indptr[-1] - indptr[0])
+        record = np.empty(room, np.uint64)
+        kept = None if edges.weight is None else np.empty((room, 2), edges.weight.dtype)
+        for first, given in stretches:
+            cpu_rows.sort(
+                record, kept, end, shift, given.source, given.weight, given.indptr, first,
+                slots.first,
+            )  # fmt: skip
+            cpu_rows.place(
+                edges.target, edges.weight, cursor, inhibitory, self.column, record, kept, end,
+                shift,
+            )  # fmt: skip
+
+
+def _each(parts: int, work: Callable[[int], None]) -> None:
+    """Do a part's work in a thread of its own."""
+    with ThreadPoolExecutor(parts) as pool:
+        for done in [pool.submit(work, part) for part in range(parts)]:
+            done.result()
+
+
+def _ahead(stretches: Iterator[tuple[int, InEdges]]) -> Iterator[tuple[int, InEdges]]:
+    """Each stretch is made by another thread while the one before it is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, stretches, None)
+        while (stretch := coming.result()) is not None:
+            coming = pool.submit(next, stretches, None)
+            yield stretch
+
+
+def _stretches(
+    read: Range, ranges: Ints, bounds: Ints, stride: int
+) -> Iterator[tuple[int, InEdges]]:
+    """First target, in the block, and in-edges of stretches of the ranges between two bounds."""
     length = ranges[:, 1] - ranges[:, 0]
     before = np.cumsum(length) - length  # neurons of the block before a range
-    for part in range(bounds.size - 1):
-        low = np.maximum(before, bounds[part])
-        high = np.minimum(before + length, bounds[part + 1])
-        for r in np.flatnonzero(low < high):
-            shift = int(ranges[r, 0] - before[r])
-            for first in range(int(low[r]), int(high[r]), stride):
-                stop = min(first + stride, int(high[r]))
-                yield part, first, network.wiring.in_edges(first + shift, stop + shift)
+    low = np.maximum(before, bounds[0])
+    high = np.minimum(before + length, bounds[1])
+    for r in np.flatnonzero(low < high):
+        shift = int(ranges[r, 0] - before[r])
+        for first in range(int(low[r]), int(high[r]), stride):
+            stop = min(first + stride, int(high[r]))
+            yield first, read(first + shift, stop + shift)
 
 
 def _population_of(network: Network, neuron: Ints) -> Ints:

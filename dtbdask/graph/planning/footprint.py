@@ -16,8 +16,8 @@ from dtbdask.rng import TILE
 
 Floats = NDArray[np.float64]
 
-CHUNK = 1 << 22
-"""Synapses that a block handles at once while it loads, as in `dtbdask.sim.edges`."""
+CHUNK = 1 << 21
+"""Synapses that a part handles at once while it loads, as in `dtbdask.sim.edges`."""
 PACKED_TARGETS = 1 << 24
 """Largest block whose targets share a word with a weight, as in `dtbdask.sim.edges`."""
 CONCURRENT = 10
@@ -134,7 +134,7 @@ def footprint(anatomy: Anatomy, audience: Audience, n_blocks: int, run: Run) -> 
     window = 4 * members * anatomy.populations * int(config.get("session.window-steps"))
     divided = n_blocks > 1
     held = edges + rows + state + tables
-    loading = tables + _collecting(anatomy, audience, edges, parts)
+    loading = tables + _collecting(anatomy, audience, edges, parts, packed)
     where = 16 * divided * anatomy.neurons / TILE
     return Footprint(
         edges, rows, state, tables,
@@ -153,39 +153,59 @@ def _kick_bytes(anatomy: Anatomy) -> int:
     return (2 if narrow else 4) * (1 + anatomy.paired)
 
 
-def _collecting(anatomy: Anatomy, audience: Audience, edges: Floats, parts: int) -> Floats:
+def _collecting(
+    anatomy: Anatomy, audience: Audience, edges: Floats, parts: int, packed: NDArray[np.bool_]
+) -> Floats:
     """Most bytes while the edges of a block are put in the order of their sources."""
     n, foreign, met = audience.neurons, audience.foreign, audience.met
-    sources, each = n + foreign, 4 + 2 * anatomy.weight_bytes
+    sources = n + foreign
     of_part = audience.synapses / parts
     most = CHUNK * (audience.synapses / n) / max(anatomy.largest_degree, 1)
     stretch = np.minimum(most, of_part)  # of as many neurons as the largest in-degree allows
-    last = np.where(of_part > most, np.minimum(most, of_part - most), of_part)
-    read = each * (stretch + last) + _decoding(anatomy, audience, stretch)
-    two = np.maximum(read, (each + 4) * stretch)  # one is read while the one before is there
     once = (of_part <= most) & (parts == 1)
     slots = np.where(met <= n, n, np.maximum(2 * n, np.where(once, met, GROWN * met)))
-    fixed = 8 * anatomy.neurons / TILE + 4 * parts * slots + 8 * n  # tiles, counts, own neurons
-    counting = fixed + 4 * parts * met + two
-    listing = fixed + slots + 9 * met + 8 * foreign + each * last
-    rows = fixed + 8 * slots + 8 * foreign + 12 * sources  # with their order and their slots
-    ordering = rows + 24 * parts * sources + each * last
-    placing = rows + 16 * parts * sources + 2 * sources + edges + two
-    return np.maximum.reduce([counting, listing, ordering, placing])  # type: ignore[no-any-return]
+    fixed = 8 * anatomy.neurons / TILE + 8 * n  # tiles, own neurons
+    counts = fixed + 4 * parts * slots
+    counting = counts + parts * _reading(anatomy, audience, stretch, of_part, weights=False)
+    listing = counts + 10 * met + 8 * foreign
+    rows = 8 * foreign + (16 + 8 * parts) * sources  # foreign, order, slots, where rows begin
+    ordering = counts + rows + 4 * (met + sources)
+    typing = fixed + rows + 17 * sources
+    sorting = np.where(packed, 8, 8 + 2 * anatomy.weight_bytes) * np.minimum(CHUNK, of_part)
+    sorting += 9 * met + _reading(anatomy, audience, stretch, of_part, weights=True)
+    placing = fixed + rows + sources + edges + parts * sorting
+    return np.maximum.reduce(  # type: ignore[no-any-return]
+        [counting, listing, ordering, typing, placing]
+    )
 
 
-def _decoding(anatomy: Anatomy, audience: Audience, stretch: Floats) -> Floats:
-    """Bytes that Zarr holds beside what it returns, while a block reads its first stretch."""
+def _reading(
+    anatomy: Anatomy, audience: Audience, stretch: Floats, of_part: Floats, *, weights: bool
+) -> Floats:
+    """Bytes of a stretch that is used, of the next, and of what Zarr holds while it decodes."""
+    pair = 2 * anatomy.weight_bytes
+    following = np.clip(of_part - stretch, 0, stretch)
     if not anatomy.chunk:
-        return np.zeros_like(stretch)
-    start = audience.block * audience.synapses.mean()
-    first, last = start // anatomy.chunk, (start + stretch - 1) // anatomy.chunk
-    decoded = np.minimum(last - first + 1, CONCURRENT) * min(anatomy.chunk, anatomy.synapses)
-    weight = anatomy.weight_bytes
-    # sources come first, while there are no weights yet
-    held: Floats = np.maximum(DECODED * 4 * decoded - 2 * weight * stretch,
-                              DECODED_WEIGHT * 2 * weight * decoded)  # fmt: skip
-    return held
+        made: Floats = (4 + pair) * (stretch + following)
+        return made
+    chunk = min(anatomy.chunk, anatomy.synapses)
+    offset = audience.block * audience.synapses.mean() % chunk
+    first = np.ceil((offset + stretch) / chunk) * chunk
+    rest = first - offset - stretch
+    fresh = np.ceil(np.maximum(following - rest, 0) / chunk) * chunk
+    second = np.where(fresh > 0, rest + fresh, 0)
+    many = of_part > 2 * stretch  # then both buffers grow until they hold any stretch
+    wide: Floats = np.where(many, np.maximum(first, stretch + chunk), 0)
+    at_first = _decoding(first, first, chunk, pair * weights)
+    later = _decoding(np.maximum(first + second, 2 * wide), fresh, chunk, pair * weights)
+    return np.maximum(at_first, later)
+
+
+def _decoding(held: Floats, fresh: Floats, chunk: int, pair: int) -> Floats:
+    """Bytes while the last synapses of buffers are decoded: their sources, then their weights."""
+    decoded = np.minimum(fresh, CONCURRENT * chunk)
+    sources: Floats = 4 * held + DECODED * 4 * decoded
+    return np.maximum(sources, (4 + pair) * held + DECODED_WEIGHT * pair * decoded)
 
 
 def growth(anatomy: Anatomy, threads: int) -> int:
