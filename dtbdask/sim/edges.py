@@ -9,10 +9,10 @@ fills its own.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ class _Slots:
         self.first = np.full(-(-n_neurons // TILE), -1, np.int64)
         self.first[own] = np.arange(own.size) * TILE
         self.n = own.size * TILE
-        self._meeting = Lock()
+        self._meeting = threading.Lock()
         self._count = [np.zeros(0, np.uint32)] * parts
 
     def add(self, part: int, stretches: Iterable[tuple[int, InEdges]]) -> None:
