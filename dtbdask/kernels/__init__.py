@@ -9,7 +9,7 @@ select       which of the fired neurons a peer listens to
 census       spikes of each population
 balloon      haemodynamics of the voxels
 wire         in-edges of a range of neurons, from the recipe
-count, place the transpose: in-edges by target -> edges by source row
+sort, place  the transpose: in-edges by target -> edges by source row
 ============ =================================================================================
 
 Laws they share:
