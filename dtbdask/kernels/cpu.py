@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dtbdask import rng
 from dtbdask.kernels import Coefficient, Features
 from dtbdask.kernels.cpu_bold import balloon
-from dtbdask.kernels.cpu_prefetch import prefetch
+from dtbdask.kernels.cpu_machine import prefetch
 from dtbdask.kernels.cpu_random import tile_normals, tile_words
 from dtbdask.kernels.cpu_wire import alias, wire
 
@@ -29,7 +29,7 @@ _BACKGROUND, _NOISE = np.uint32(rng.Purpose.BACKGROUND), np.uint32(rng.Purpose.N
  G, V_U, DECAY) = (int(c) for c in Coefficient)  # fmt: skip
 _CHUNK = 8 * _TILE
 """Neurons advanced together: their state stays in the first-level cache."""
-_AHEAD = 4
+_AHEAD = np.uint64(4)
 """Rows by which the prefetch runs ahead of the delivery."""
 
 
@@ -80,7 +80,6 @@ def integrate(features: Features) -> Callable[..., None]:
         tile, first_member, key, step, t_steps, scale, fired, n_fired,
     ):  # fmt: skip
         words = np.empty((4, rng.LANE), np.uint32)
-        scratch = np.empty((2, rng.LANE), np.float32)
         z, flag = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.uint8)
         eight = flag.view(np.uint64)
         for m in range(v.shape[0]):
@@ -95,9 +94,14 @@ def integrate(features: Features) -> Callable[..., None]:
                 for s in range(t_steps):
                     if background:
                         for k in range(n_tiles):
-                            tile_words(words, _BACKGROUND, tile[first_tile + k], step * t_steps + s,
-                                       first_member + m, key)  # fmt: skip
-                            tile_normals(z[k * _TILE : (k + 1) * _TILE], words, scratch)
+                            tile_normals(
+                                z[k * _TILE : (k + 1) * _TILE],
+                                _BACKGROUND,
+                                tile[first_tile + k],
+                                step * t_steps + s,
+                                first_member + m,
+                                key,
+                            )
                     a, r = start, run
                     while a < stop:
                         b = min(stop, run_stop[r])
@@ -273,21 +277,21 @@ def deliver(
     weight : (edge, pair) uint8 or uint32, or None
     inhibitory : (row,) uint8
     """
-    number = kick.dtype.type
+    number, one = kick.dtype.type, np.uint64(1)  # indices without a sign need no look at it
     half = number(4 * kick.itemsize)
     for m in range(n_fired.shape[0]):
         for part in range(n_fired.shape[1]):
-            rows = fired[m, bounds[part] : bounds[part] + n_fired[m, part]]
-            for k in range(rows.size):
-                if k + _AHEAD < rows.size:
-                    ahead = rows[k + _AHEAD]
-                    for e in range(indptr[ahead], indptr[ahead + 1], 16):
+            last = np.uint64(bounds[part] + n_fired[m, part])
+            for k in range(np.uint64(bounds[part]), last):
+                if k + _AHEAD < last:
+                    ahead = np.uint64(fired[m, k + _AHEAD])
+                    for e in range(indptr[ahead], indptr[ahead + one], 16):
                         prefetch(target, e)
-                if k + 2 * _AHEAD < rows.size:
-                    prefetch(indptr, rows[k + 2 * _AHEAD])
-                row = rows[k]
+                if k + _AHEAD + _AHEAD < last:
+                    prefetch(indptr, fired[m, k + _AHEAD + _AHEAD])
+                row = np.uint64(fired[m, k])
                 sums = kick[inhibitory[row], m]
-                for e in range(indptr[row], indptr[row + 1]):
+                for e in range(np.uint64(indptr[row]), np.uint64(indptr[row + one])):
                     if weight is None:
                         edge = target[e]
                         sums[edge >> np.uint32(8)] += number(edge & np.uint32(255))

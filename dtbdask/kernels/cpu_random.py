@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from dtbdask import rng
+from dtbdask.kernels.cpu_machine import as_float, as_int
 
 _M0, _M1 = np.uint64(rng.MULTIPLIER_0), np.uint64(rng.MULTIPLIER_1)
 _W0, _W1 = np.uint32(rng.WEYL_0), np.uint32(rng.WEYL_1)
@@ -52,11 +53,7 @@ def tile_words(
     key : (2,) uint32
         Seed.
     """
-    first = tile * _LANE
-    c1 = np.uint32((first >> 32) | (member << 16))
-    c2 = np.uint32(step & 0xFFFFFFFF)
-    c3 = np.uint32(purpose | ((step >> 32) << 8))
-    c0 = np.uint32(first & 0xFFFFFFFF)
+    c0, c1, c2, c3 = _counter(purpose, tile, step, member)
     k0, k1 = key[0], key[1]
     for lane in range(_LANE):
         w0, w1, w2, w3 = philox(np.uint32(c0 + np.uint32(lane)), c1, c2, c3, k0, k1)
@@ -68,48 +65,62 @@ def tile_words(
 
 @njit(nogil=True, cache=True)
 def tile_normals(
-    z: NDArray[np.float32], words: NDArray[np.uint32], scratch: NDArray[np.float32]
+    z: NDArray[np.float32], purpose: Any, tile: int, step: int, member: int, key: Any
 ) -> None:
     """Standard normals of the 128 neurons of a tile, by Box-Muller.
+
+    One loop from counters to normals: nothing is kept in memory between the two.
 
     Parameters
     ----------
     z : (128,) float32
         Written.
-    words : (4, 32) uint32
-        From `tile_words`.
-    scratch : (2, 32) float32
-        Room to work in.
+    purpose, tile, step, member, key
+        As in `tile_words`.
     """
+    c0, c1, c2, c3 = _counter(purpose, tile, step, member)
+    k0, k1 = key[0], key[1]
+    for lane in range(_LANE):
+        w0, w1, w2, w3 = philox(np.uint32(c0 + np.uint32(lane)), c1, c2, c3, k0, k1)
+        z[lane], z[_LANE + lane] = box_muller(w0, w1)
+        z[2 * _LANE + lane], z[3 * _LANE + lane] = box_muller(w2, w3)
+
+
+@njit(inline="always")
+def _counter(purpose: Any, tile: Any, step: Any, member: Any) -> Any:
+    """Counter of the first lane of a tile."""
+    first = tile * _LANE
+    return (
+        np.uint32(first & 0xFFFFFFFF),
+        np.uint32((first >> 32) | (member << 16)),
+        np.uint32(step & 0xFFFFFFFF),
+        np.uint32(purpose | ((step >> 32) << 8)),
+    )
+
+
+@njit(inline="always")
+def box_muller(first: Any, second: Any) -> Any:
+    """Two standard normals of two uint32 words: the float32 operations of `rng.box_muller`."""
     f = np.float32
-    log_u, fraction = scratch[0], scratch[1]
-    bits, mantissa = log_u.view(np.int32), fraction.view(np.int32)
-    for pair in range(2):
-        for i in range(_LANE):
-            log_u[i] = f(np.int32(words[2 * pair, i] >> np.uint32(8)) + np.int32(1))
-        for i in range(_LANE):
-            b = np.int32(bits[i] - _SQRT_HALF)
-            mantissa[i] = np.int32(np.int32(b & np.int32(0x7FFFFF)) + _SQRT_HALF)
-            log_u[i] = (f(np.int32(b >> np.int32(23))) - f(24)) * _LN2
-        for i in range(_LANE):
-            y = fraction[i] - f(1)
-            p = _LOG[7] * y + _LOG[6]
-            p = p * y + _LOG[5]
-            p = p * y + _LOG[4]
-            p = p * y + _LOG[3]
-            p = p * y + _LOG[2]
-            p = p * y + _LOG[1]
-            p = p * y + _LOG[0]
-            radius = np.sqrt(f(-2) * (log_u[i] + y * p))
-            t = f(np.int32(words[2 * pair + 1, i])) * _HALF_TURN
-            s = t * t
-            sin = _SIN[4] * s + _SIN[3]
-            sin = sin * s + _SIN[2]
-            sin = sin * s + _SIN[1]
-            sin = t * (sin * s + _SIN[0])
-            cos = _COS[4] * s + _COS[3]
-            cos = cos * s + _COS[2]
-            cos = cos * s + _COS[1]
-            cos = cos * s + _COS[0]
-            z[64 * pair + i] = radius * (cos * cos - sin * sin)
-            z[64 * pair + _LANE + i] = radius * (f(2) * sin * cos)
+    bits = np.int32(as_int(f(np.int32(first >> np.uint32(8)) + np.int32(1))) - _SQRT_HALF)
+    y = as_float(np.int32(np.int32(bits & np.int32(0x7FFFFF)) + _SQRT_HALF)) - f(1)
+    p = _LOG[7] * y + _LOG[6]
+    p = p * y + _LOG[5]
+    p = p * y + _LOG[4]
+    p = p * y + _LOG[3]
+    p = p * y + _LOG[2]
+    p = p * y + _LOG[1]
+    p = p * y + _LOG[0]
+    log_u = (f(np.int32(bits >> np.int32(23))) - f(24)) * _LN2
+    radius = np.sqrt(f(-2) * (log_u + y * p))
+    t = f(np.int32(second)) * _HALF_TURN
+    s = t * t
+    sin = _SIN[4] * s + _SIN[3]
+    sin = sin * s + _SIN[2]
+    sin = sin * s + _SIN[1]
+    sin = t * (sin * s + _SIN[0])
+    cos = _COS[4] * s + _COS[3]
+    cos = cos * s + _COS[2]
+    cos = cos * s + _COS[1]
+    cos = cos * s + _COS[0]
+    return radius * (cos * cos - sin * sin), radius * (f(2) * sin * cos)

@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from dtbdask import rng
-from dtbdask.kernels.cpu_prefetch import prefetch
+from dtbdask.kernels.cpu_machine import prefetch
 
 _TILE = np.uint64(rng.TILE)
 _AHEAD = np.uint64(24)

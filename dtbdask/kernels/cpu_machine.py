@@ -1,4 +1,4 @@
-"""A hint to the memory, in Numba: data that is about to be needed."""
+"""What the machine can do and Numba does not offer: a prefetch, and bits seen as another type."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 
-@intrinsic
-def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
+def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     """Ask the memory for `array.flat[index]` without waiting for it."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -25,3 +24,26 @@ def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+def _as_int(typing_context: Any, value: Any) -> Any:
+    """Bits of a float32 as an int32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
+def _as_float(typing_context: Any, value: Any) -> Any:
+    """Bits of an int32 as a float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+prefetch: Any = intrinsic(_prefetch)
+as_int: Any = intrinsic(_as_int)
+as_float: Any = intrinsic(_as_float)
