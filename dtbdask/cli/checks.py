@@ -57,18 +57,32 @@ def verify_dtb(folder: Path, dtype: str, blocks: int, as_json: bool) -> None:
     show_default=True,
     help="Runs; the median counts.",
 )
+@click.option(
+    "--peers",
+    type=click.Path(path_type=Path),
+    help="Folder of environments of other simulators: compare with them instead.",
+)
 @as_json
 @told
 def bench(
-    data: str | None, neurons: int, degree: int, threads: int | None, repeats: int, as_json: bool
-) -> None:
+    data: str | None, neurons: int, degree: int, threads: int | None, repeats: int,
+    peers: Path | None, as_json: bool,
+) -> None:  # fmt: skip
     """Time the wiring and the simulation of the default network on this machine."""
     from dtbdask.bench import cores, measure
     from dtbdask.brain.connectome import read_connectome
     from dtbdask.brain.synthetic import synthetic_connectome
 
     brain = read_connectome(data) if data else synthetic_connectome()
-    figures = measure(
-        brain, neurons=neurons, degree=degree, threads=threads or cores(), repeats=repeats
-    )
-    tell(figures, as_json, f"{brain.attrs['source']}, {neurons:,} neurons x {degree}")
+    asked = {"neurons": neurons, "degree": degree, "threads": threads or cores()}
+    title = f"{brain.attrs['source']}, {neurons:,} neurons x {degree}, {asked['threads']} threads"
+    if peers is None:
+        tell(measure(brain, repeats=repeats, **asked), as_json, title)
+        return
+    from dtbdask.peers.comparison import compare, table
+
+    compared = compare(brain, peers, repeats=repeats, **asked)
+    if as_json:
+        click.echo(json.dumps({figures.name: figures.values for figures in compared}))
+    else:
+        draw(table(compared, title))

@@ -1,0 +1,218 @@
+"""One network, one protocol, many simulators: each runs in turn in the same minutes.
+
+A peer is a text in `texts/` and an environment, a folder of that name with a Python that has the
+peer installed; `environments.sh` beside this file makes them. Plain C needs a compiler. A peer that
+is absent or fails is told with the reason; equal rates show that those that ran did the same work.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from dtbdask import progress
+from dtbdask.errors import InputError, whole_number
+from dtbdask.graph.build import build
+from dtbdask.graph.network import Network
+from dtbdask.kernels import Features
+from dtbdask.sim.edges import collect
+
+TEXTS = Path(__file__).parent / "texts"
+PEERS = ("annarchy", "brainevent", "brian2", "nest")
+"""Peers with an environment; `dtbdask` and `plain c` are always tried."""
+WARM_UP_STEPS, STEPS = 200, 1000
+LONGEST_S = 1800
+"""A peer that takes longer is given up."""
+CONSTANTS = ("c", "g_l", "v_l", "v_th", "v_reset", "ou_mean", "ou_sigma", "ou_tau")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one simulator took: the medians of its runs.
+
+    Attributes
+    ----------
+    name : str
+    values : dict of str to float or str
+        `seconds_per_biological_second`, `build_seconds`, `peak_memory_bytes`, `rate_hz`,
+        `rate_e_hz`, `rate_i_hz` where known, and `version`; or `failed`, the reason.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+
+
+def compare(
+    brain: xr.Dataset, environments: str | Path, *, neurons: int, degree: int, threads: int,
+    repeats: int,
+) -> list[Figures]:  # fmt: skip
+    """Run the default network on dtbdask, on plain C and on each peer that is installed.
+
+    Parameters
+    ----------
+    brain : xarray.Dataset
+        From `read_connectome`.
+    environments : path
+        Folder of the environments of the peers.
+    neurons, degree, threads : int
+    repeats : int
+        Runs of each, in turn; the median is taken.
+
+    Returns
+    -------
+    list of Figures
+        The fastest first; those that did not run last.
+    """
+    repeats = whole_number("repeats", repeats, 1)
+    environments = Path(environments)
+    if not environments.is_dir():
+        raise InputError(
+            f"peers: {environments} is not a folder; {TEXTS.parent / 'environments.sh'} makes one"
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        network = build(brain, folder / "network.zarr", neurons=neurons, degree=degree, seed=1)
+        _write(network, folder)
+        commands = _commands(folder, environments)
+        runs: dict[str, list[dict[str, Any]]] = {name: [] for name in commands}
+        with progress.track("Comparing", repeats * len(commands), "runs") as done:
+            for _ in range(repeats):
+                for name, command in commands.items():
+                    runs[name].append(_run(command, folder, threads))
+                    done(1)
+    figures = [Figures(name, _median(some)) for name, some in runs.items()]
+    return sorted(figures, key=lambda f: f.values.get("seconds_per_biological_second", np.inf))
+
+
+def table(compared: list[Figures], title: str) -> Any:
+    """What a comparison found, for a terminal.
+
+    Parameters
+    ----------
+    compared : list of Figures
+        From `compare`.
+    title : str
+
+    Returns
+    -------
+    rich.table.Table
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    own = next(figures.values for figures in compared if figures.name == "dtbdask")
+    speed = "seconds_per_biological_second"
+    drawn = Table(title=title)
+    for heading in ("simulator", "s / biological s", "of dtbdask", "Hz", "build s", "MB"):
+        drawn.add_column(heading, justify="left" if heading == "simulator" else "right")
+    for figures in compared:
+        values = figures.values
+        if "failed" in values:
+            drawn.add_row(figures.name, f"[dim]{escape(str(values['failed']))}[/dim]")
+            continue
+        ratio = f"{values[speed] / own[speed]:.2f}" if speed in own else "-"
+        drawn.add_row(
+            f"{figures.name} {values['version']}", f"{values[speed]:.3f}", ratio,
+            f"{values['rate_hz']:.2f}", f"{values['build_seconds']:.1f}",
+            f"{values['peak_memory_bytes'] / 1e6:,.0f}",
+        )  # fmt: skip
+    return drawn
+
+
+def _write(network: Network, folder: Path) -> None:
+    """The network by source, as arrays of NumPy and as bytes, and the constants of the model."""
+    whole = np.array([[0, network.n_neurons]])
+    features = Features((True, False, True, False), True, False, ())
+    edges = collect(network, whole, whole[0], features)
+    if edges.weight is not None:
+        raise InputError(f"neurons is {network.n_neurons:,}; a comparison takes at most 2^24")
+    excitatory = edges.inhibitory == 0
+    arrays = {
+        "indptr": edges.indptr[0], "target": edges.target >> np.uint32(8),
+        "weight": (edges.target & np.uint32(255)).astype(np.uint8), "excitatory": excitatory,
+    }  # fmt: skip
+    for name, values in arrays.items():
+        np.save(folder / f"{name}.npy", values, allow_pickle=False)
+        values.tofile(folder / f"{name}.bin")
+    values = {name: float(v[0]) for name, v in network.parameters.population.items()}
+    model: dict[str, Any] = {name: values[name] for name in CONSTANTS}
+    for kind in ("g", "e", "tau"):
+        model[kind] = {r: values[f"{kind}_{r}"] for r in ("ampa", "gaba_a")}
+    (folder / "model.json").write_text(json.dumps({**model, "dt": 1.0}))
+
+
+def _commands(folder: Path, environments: Path) -> dict[str, list[str] | str]:
+    """What to call for each simulator, or why it cannot be."""
+    found: dict[str, list[str] | str] = {
+        "dtbdask": [sys.executable, str(TEXTS / "with_dtbdask.py")],
+        "plain c": _compiled(folder),
+    }
+    for name in PEERS:
+        python = environments / name / "bin" / "python"
+        text = [str(python), str(TEXTS / f"with_{name}.py")]
+        found[name] = text if python.exists() else f"no environment at {environments / name}"
+    return found
+
+
+def _compiled(folder: Path) -> list[str] | str:
+    compiler, program = shutil.which("cc"), folder / "plain"
+    if compiler is None:
+        return "no C compiler"
+    flags = ["-O3", "-march=native", "-ffast-math", "-fopenmp", "-o", str(program)]
+    made = subprocess.run(
+        [compiler, *flags, str(TEXTS / "plain.c"), "-lm"], capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    return [str(program)] if made.returncode == 0 else f"cc: {made.stderr.strip()[-200:]}"
+
+
+def _run(command: list[str] | str, folder: Path, threads: int) -> dict[str, Any]:
+    """Figures of one run, or the reason why there are none."""
+    if isinstance(command, str):
+        return {"failed": command}
+    words = [*command, str(folder), str(threads), str(WARM_UP_STEPS), str(STEPS)]
+    try:
+        ended = subprocess.run(
+            words, capture_output=True, text=True, check=False, timeout=LONGEST_S,
+            input=_constants(folder),
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return {"failed": f"took more than {LONGEST_S} s"}
+    if ended.returncode:
+        return {"failed": (ended.stderr.strip() or "no message").splitlines()[-1][:200]}
+    figures: dict[str, Any] = json.loads(ended.stdout.strip().splitlines()[-1])
+    return figures
+
+
+def _constants(folder: Path) -> str:
+    """Numbers of the update of a step, for plain C."""
+    m = json.loads((folder / "model.json").read_text())
+    numbers = [
+        m["dt"] / m["c"], m["g_l"], m["v_l"], m["v_th"], m["v_reset"], m["ou_mean"],
+        -np.expm1(-m["dt"] / m["ou_tau"]),
+        m["ou_sigma"] * np.sqrt(-np.expm1(-2 * m["dt"] / m["ou_tau"])),
+        m["g"]["ampa"], m["g"]["gaba_a"], m["e"]["ampa"], m["e"]["gaba_a"],
+        np.exp(-m["dt"] / m["tau"]["ampa"]), np.exp(-m["dt"] / m["tau"]["gaba_a"]),
+    ]  # fmt: skip
+    return " ".join(f"{number:.9g}" for number in numbers)
+
+
+def _median(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    failed = [run for run in runs if "failed" in run]
+    if failed:
+        return failed[0]
+    return {
+        name: statistics.median(run[name] for run in runs) if name != "version" else value
+        for name, value in runs[0].items()
+    }

@@ -1,0 +1,69 @@
+"""What every text of a peer reads and writes; it runs in the environment of the peer.
+
+python TEXT.py FOLDER THREADS WARM_UP_STEPS STEPS: the network is FOLDER/*.npy and model.json, the
+figures go to standard output as the last line, in JSON.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+
+def network():
+    """Arrays of the network by source, constants of the model and arguments of the run."""
+    folder, threads, warm_up, steps = Path(sys.argv[1]), *map(int, sys.argv[2:5])
+    arrays = {path.stem: np.load(path, allow_pickle=False) for path in folder.glob("*.npy")}
+    model = json.loads((folder / "model.json").read_text())
+    n = arrays["indptr"].size - 1
+    return SimpleNamespace(n=n, threads=threads, warm_up=warm_up, steps=steps, **arrays, **model)
+
+
+def coefficients(net):
+    """Numbers of the update of one step, as in `dtbdask.sim.model`."""
+    decay = {name: float(np.exp(-net.dt / net.tau[name])) for name in net.tau}
+    return SimpleNamespace(
+        h=net.dt / net.c, ampa=decay["ampa"], gaba=decay["gaba_a"],
+        ou_rate=float(-np.expm1(-net.dt / net.ou_tau)),
+        ou_kick=float(net.ou_sigma * np.sqrt(-np.expm1(-2 * net.dt / net.ou_tau))),
+    )  # fmt: skip
+
+
+def of_type(net, excitatory):
+    """Source, target and weight of the edges from neurons of one type."""
+    source = np.repeat(np.arange(net.n), np.diff(net.indptr))
+    mine = net.excitatory[source] == excitatory
+    weight = net.weight[mine].astype(np.float32) / np.float32(255)
+    return source[mine], net.target[mine].astype(np.int64), weight
+
+
+class Clock:
+    """Seconds of a block of statements."""
+
+    def __enter__(self):
+        self.start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_):
+        self.seconds = time.perf_counter() - self.start
+
+
+def tell(net, *, seconds, build_seconds, spikes, version, children=False):
+    """Print the figures: `spikes` of each neuron, or of all, in the steps that were timed."""
+    biological = net.steps * net.dt / 1000
+    figures = {
+        "seconds_per_biological_second": seconds / biological,
+        "build_seconds": build_seconds,
+        "rate_hz": float(np.sum(spikes)) / net.n / biological,
+        "version": version,
+    }
+    if np.ndim(spikes):
+        for name, mine in (("e", net.excitatory), ("i", ~net.excitatory)):
+            figures[f"rate_{name}_hz"] = float(np.mean(np.asarray(spikes)[mine])) / biological
+    who = [resource.RUSAGE_SELF] + [resource.RUSAGE_CHILDREN] * children
+    figures["peak_memory_bytes"] = max(resource.getrusage(w).ru_maxrss for w in who) * 1024
+    print(json.dumps(figures), flush=True)
