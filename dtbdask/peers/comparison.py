@@ -190,7 +190,9 @@ def _run(command: list[str] | str, folder: Path, threads: int) -> dict[str, Any]
     except subprocess.TimeoutExpired:
         return {"failed": f"took more than {LONGEST_S} s"}
     if ended.returncode:
-        return {"failed": (ended.stderr.strip() or "no message").splitlines()[-1][:200]}
+        lines = (ended.stderr.strip() or f"exit status {ended.returncode}").splitlines()
+        errors = [line for line in lines if "Error" in line]  # some print more after it
+        return {"failed": (errors or lines)[-1][:200]}
     figures: dict[str, Any] = json.loads(ended.stdout.strip().splitlines()[-1])
     return figures
 

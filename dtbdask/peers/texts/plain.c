@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 enum { LANES = 16, TILE = 1024, AHEAD = 4 };
 typedef struct { uint32_t s[4][LANES]; } Random;
@@ -169,10 +168,12 @@ int main(int count, char **given) {
   double all[2] = {0}, of[2] = {0};
   for (int64_t i = 0; i < n; i++) all[excites[i]] += spikes[i], of[excites[i]]++;
   double biological = steps / 1000.0;
-  struct rusage used;
-  getrusage(RUSAGE_SELF, &used);
+  long peak = 0;
+  char line[256];
+  FILE *status = fopen("/proc/self/status", "r");
+  while (status && fgets(line, sizeof line, status)) sscanf(line, "VmHWM: %ld", &peak);
   printf("{\"seconds_per_biological_second\": %.6f, \"build_seconds\": %.3f, \"rate_hz\": %.4f, "
          "\"rate_e_hz\": %.4f, \"rate_i_hz\": %.4f, \"peak_memory_bytes\": %ld, \"version\": \"%s\"}\n",
          (stop - start) / biological, built - began, (all[0] + all[1]) / n / biological,
-         all[1] / of[1] / biological, all[0] / of[0] / biological, used.ru_maxrss * 1024, __VERSION__);
+         all[1] / of[1] / biological, all[0] / of[0] / biological, peak * 1024, __VERSION__);
 }

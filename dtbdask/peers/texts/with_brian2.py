@@ -22,8 +22,8 @@ with common.Clock() as build:
         "g_e": net.g["ampa"], "g_i": net.g["gaba_a"], "e_e": net.e["ampa"], "e_i": net.e["gaba_a"],
     }  # fmt: skip
     neurons = b2.NeuronGroup(
-        net.n, "v:1\nou:1\nj_e:1\nj_i:1\nresting:1\nspikes:integer", namespace=constants,
-        threshold="v >= v_th", reset="v = v_reset; resting = 1; spikes += 1", name="neurons",
+        net.n, "v:1\nou:1\nj_e:1\nj_i:1\nresting:1\nn_spikes:integer", namespace=constants,
+        threshold="v >= v_th", reset="v = v_reset; resting = 1; n_spikes += 1", name="neurons",
     )  # fmt: skip
     neurons.run_regularly(
         """
@@ -48,12 +48,12 @@ with common.Clock() as build:
         made.append(synapses)
     whole = b2.Network(*made)
     whole.run(net.warm_up * net.dt * b2.ms)
-    neurons.spikes = 0
+    neurons.n_spikes = 0
     whole.run(net.steps * net.dt * b2.ms)
     b2.device.build(directory=folder, compile=True, run=False, with_output=False)
 b2.device.run(folder, with_output=False, run_args=[])
 common.tell(
     net, seconds=float(b2.device._last_run_time), build_seconds=build.seconds,
-    spikes=np.array(neurons.spikes), version=b2.__version__, children=True,
+    spikes=np.array(neurons.n_spikes), version=b2.__version__, children=True,
 )  # fmt: skip
 shutil.rmtree(folder, ignore_errors=True)
