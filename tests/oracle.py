@@ -1,8 +1,8 @@
 """What is meant: one member of one network, stepped by plain NumPy in the defined order.
 
 Slow and short. It knows nothing of features, parts, packed kicks or lists of spikes: every receptor
-and every current is always there, every edge is looked at in every step, and kicks are int64 sums. Random numbers are
-those of `dtbdask.rng`. A kernel that says the same has the same bits.
+and every current is always there, every edge is looked at in every step, and kicks are int64 sums.
+Random numbers are those of `dtbdask.rng`. A kernel that says the same has the same bits.
 """
 
 import numpy as np

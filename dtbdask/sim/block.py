@@ -17,7 +17,7 @@ from dtbdask.graph.parameters import Parameters
 from dtbdask.graph.ranges import spread, tiles_of
 from dtbdask.graph.script import read_script
 from dtbdask.kernels import RECEPTORS, cpu
-from dtbdask.sim.currents import MEMORIES, begun, flags
+from dtbdask.sim.currents import MEMORIES, begun
 from dtbdask.sim.edges import Edges, collect
 from dtbdask.sim.model import coefficients, receptors
 
@@ -259,7 +259,9 @@ class Block:
             background=parameters.on("ou_mean") or parameters.on("ou_sigma"),
             noise=parameters.on("noise_rate"),
             scripted=self.script.anywhere,
-            **flags(parameters, self.begun),
+            calcium="h_t" in self.begun,
+            dopamine=parameters.on("g_da"),
+            adaptation="ca" in self.begun,
         )
         self.coefficients = replace(made, features=features)
         value = self.coefficients.value

@@ -1,6 +1,6 @@
 """Auxiliary currents of the membrane: what of them has a state, and since when.
 
-    I_T   = g_t h (E_t - V) if V >= V_h else 0    T-type calcium
+    I_T   = g_t h (E_t - V) if V >= V_h else 0     T-type calcium
     dh/dt = -h / tau_h- if V >= V_h else (1 - h) / tau_h+
     I_DA  = g_da (E_da - V)                        dopamine
     I_AHP = g_ahp [Ca] (E_K - V)                   adaptation
@@ -23,8 +23,6 @@ from dtbdask.graph.parameters import Parameters
 class Memory(NamedTuple):
     """What a current remembers: a field of the state."""
 
-    feature: str
-    """Field of `dtbdask.kernels.Features` that says whether it is there."""
     conductance: str
     """Parameter that makes it begin."""
     initial: str
@@ -32,8 +30,8 @@ class Memory(NamedTuple):
 
 
 MEMORIES: Mapping[str, Memory] = {
-    "h_t": Memory("calcium", "g_t", "h_init"),
-    "ca": Memory("adaptation", "g_ahp", "ca_init"),
+    "h_t": Memory("g_t", "h_init"),
+    "ca": Memory("g_ahp", "ca_init"),
 }
 """By the name of the field in `dtbdask.sim.block.State`."""
 
@@ -53,9 +51,3 @@ def begun(parameters: Parameters, before: frozenset[str] = frozenset()) -> froze
     """
     on = (field for field, memory in MEMORIES.items() if parameters.on(memory.conductance))
     return before.union(on)
-
-
-def flags(parameters: Parameters, fields: frozenset[str]) -> dict[str, bool]:
-    """Features that these parameters and fields of the state need."""
-    kept = {memory.feature: field in fields for field, memory in MEMORIES.items()}
-    return {**kept, "dopamine": parameters.on("g_da")}

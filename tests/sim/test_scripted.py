@@ -8,35 +8,19 @@ from dtb_files import blocks_of, input_block, write
 from dtb_files import make_network as make_dtb
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kept import as_import
 from networks import make_network
 from oracle import Oracle
 
 from dtbdask.errors import InputError
 from dtbdask.graph import script as script_module
 from dtbdask.graph.dtb.importing import import_dtb
-from dtbdask.graph.imported import create_import
-from dtbdask.graph.population import Populations
 from dtbdask.graph.script import read_script
 from dtbdask.sim.session import Session
 
 STEPS = 60
 SEED = 9
 DRIVE = {"noise_rate": 0.005}
-
-
-def imported(network, path, sources, about=None):
-    """The same network as an import with scripted spikes: (step, neuron)."""
-    edges, table = network.wiring.in_edges(0, network.n_neurons), network.populations
-    writer = create_import(
-        path,
-        Populations.bare(table.voxel, table.slot, table.excitatory, table.size, table.degree),
-        network.parameters, network.labels, np.diff(edges.indptr),
-        weight_dtype=edges.weight.dtype, weight_scale=network.wiring.weight_scale,
-        attributes={"source": "of a test", "slots": network.slots, **(about or {})},
-        sources=sources,
-    )  # fmt: skip
-    writer.append(edges.source, edges.weight)
-    return writer.finish()
 
 
 def drawn_script(n, seed=0):
@@ -53,7 +37,7 @@ def drawn_script(n, seed=0):
 def network(tmp_path_factory):
     plain = make_network(neurons=1200, **DRIVE)
     path = tmp_path_factory.mktemp("scripted") / "net.zarr"
-    return imported(plain, path, drawn_script(plain.n_neurons))
+    return as_import(plain, path, sources=drawn_script(plain.n_neurons))
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +91,7 @@ def test_they_are_counted_and_all_members_have_them(network):
 def test_excluded_neurons_are_played_and_not_counted(tmp_path):
     plain = make_network(excluded=[1, 0, 0, 0, 0, 0], ou_mean=0.0, ou_sigma=0.0)
     last = plain.n_neurons - 1
-    network = imported(plain, tmp_path / "net.zarr", ([1, 1], [0, last]))
+    network = as_import(plain, tmp_path / "net.zarr", sources=([1, 1], [0, last]))
     with Session(network) as session:
         window = session.advance(3, spikes=True)
     assert window.spike_neuron.tolist() == [0, last]
@@ -116,7 +100,7 @@ def test_excluded_neurons_are_played_and_not_counted(tmp_path):
 
 def test_a_scripted_spike_leaves_the_neuron_itself_alone(tmp_path):
     plain = make_network(ou_mean=0.0, ou_sigma=0.0, i_ext=0.1)
-    network = imported(plain, tmp_path / "net.zarr", ([0, 2], [5, 5]))
+    network = as_import(plain, tmp_path / "net.zarr", sources=([0, 2], [5, 5]))
     with Session(network) as session, Session(plain) as other:
         for step in range(4):
             assert session.advance(1, spikes=True).spike_neuron.tolist() == [5] * (step in (0, 2))
@@ -167,8 +151,8 @@ def test_a_block_finds_its_own_spikes_of_each_step(network, data, stretch):
 
 
 def test_a_network_without_any_pays_nothing(network, tmp_path):
-    plain = make_network()
-    empty = imported(plain, tmp_path / "net.zarr", ([], []), {"scripted_population": [2]})
+    plain, path = make_network(), tmp_path / "net.zarr"
+    empty = as_import(plain, path, sources=([], []), scripted_population=[2])
     for without in (plain, empty):
         script = read_script(without, np.array([[0, without.n_neurons]]))
         assert not script.anywhere
