@@ -16,8 +16,8 @@ def held(network):
     return dataclasses.replace(network, wiring=Held(edges, network.wiring.weight_scale), path="")
 
 
-def as_import(network, path, chunk=None):
-    """The same network as a store of its own that follows no recipe."""
+def as_import(network, path, chunk=None, sources=None, **about):
+    """The same network as a store of its own that follows no recipe; `sources` are its script."""
     edges = network.wiring.in_edges(0, network.n_neurons)
     table = network.populations
     writer = create_import(
@@ -25,7 +25,8 @@ def as_import(network, path, chunk=None):
         Populations.bare(table.voxel, table.slot, table.excitatory, table.size, table.degree),
         network.parameters, network.labels, np.diff(edges.indptr),
         weight_dtype=edges.weight.dtype, weight_scale=network.wiring.weight_scale,
-        attributes={"source": "of a test", "slots": network.slots}, overwrite=True, chunk=chunk,
+        attributes={"source": "of a test", "slots": network.slots, **about}, overwrite=True,
+        chunk=chunk, sources=sources,
     )  # fmt: skip
     writer.append(edges.source, edges.weight)
     return writer.finish()

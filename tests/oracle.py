@@ -1,8 +1,8 @@
 """What is meant: one member of one network, stepped by plain NumPy in the defined order.
 
 Slow and short. It knows nothing of features, parts, packed kicks or lists of spikes: every receptor
-is always there, every edge is looked at in every step, and kicks are int64 sums. Random numbers are
-those of `dtbdask.rng`. A kernel that says the same has the same bits.
+and every current is always there, every edge is looked at in every step, and kicks are int64 sums.
+Random numbers are those of `dtbdask.rng`. A kernel that says the same has the same bits.
 """
 
 import numpy as np
@@ -15,8 +15,9 @@ class Oracle:
     """A network in motion; `step()` returns the neurons that spiked, their own or noise."""
 
     def __init__(
-        self, network, *, seed=0, member=0, dt_ms=1.0, t_steps=1, dtype="float32", multiplier=None
-    ):
+        self, network, *, seed=0, member=0, dt_ms=1.0, t_steps=1, dtype="float32", multiplier=None,
+        script=(),
+    ):  # fmt: skip
         self.network, self.seed, self.member, self.t_steps = network, seed, member, t_steps
         self.n, self.real = network.n_neurons, np.dtype(dtype).type
         self.population = network.populations.population_of(0, self.n)
@@ -30,6 +31,10 @@ class Oracle:
             lambda sigma, tau: sigma * np.sqrt(-np.expm1(-2 * h / tau)), "ou_sigma", "ou_tau"
         )
         self.decay = [given(lambda tau: np.exp(-h / tau), f"tau_{name}") for name in RECEPTORS]
+        self.h_decay = given(lambda tau: np.exp(-h / tau), "tau_h_minus")
+        self.h_rate = given(lambda tau: -np.expm1(-h / tau), "tau_h_plus")
+        self.ca_decay = given(lambda tau: np.exp(-h / tau), "tau_ca")
+        self.script = script
         edges = network.wiring.in_edges(0, self.n)
         self.target = np.repeat(np.arange(self.n), np.diff(edges.indptr))
         self.source, self.weight = edges.source, edges.weight.astype(np.int64)
@@ -40,16 +45,18 @@ class Oracle:
         self.v = ((base["v_th"] + base["v_reset"]) / 2).astype(self.real)
         self.ou = base["ou_mean"].astype(self.real)
         self.j = np.zeros((4, self.n), self.real)
+        self.h_t, self.ca = base["h_init"].astype(self.real), base["ca_init"].astype(self.real)
         self.refractory = np.zeros(self.n, np.int64)
         self.step_index = 0
         self.options = {
             "seed": seed, "member": member, "dt_ms": dt_ms, "t_steps": t_steps, "dtype": dtype,
+            "script": script,
         }  # fmt: skip
 
     def going_on(self, network=None, multiplier=None):
         """The oracle of another network or multiplier, in the state that this one has come to."""
         other = Oracle(network or self.network, multiplier=multiplier, **self.options)
-        for name in ("v", "ou", "j", "refractory", "step_index"):
+        for name in ("v", "ou", "j", "refractory", "step_index", "h_t", "ca"):
             setattr(other, name, getattr(self, name))
         return other
 
@@ -71,6 +78,7 @@ class Oracle:
         where = (0, self.n, self.step_index, self.member)
         noise = rng.uniform(rng.neuron_words(self.seed, rng.Purpose.NOISE, *where))
         spiked |= noise < self.plain["noise_rate"].astype(np.float32)
+        spiked[[neuron for step, neuron in self.script if step == self.step_index]] = True
         for u in range(4):
             acts = spiked[self.source] & (self.excites == (u < 2))
             kick = np.zeros(self.n, np.int64)
@@ -90,9 +98,16 @@ class Oracle:
         for u, name in enumerate(RECEPTORS):
             current = current + p[f"g_{name}"] * (p[f"e_{name}"] - x) * self.j[u]
             self.j[u] *= self.decay[u]
+        calcium = p["g_t"] * (p["e_t"] - x) * self.h_t
+        current = current + np.where(x >= p["v_h"], calcium, self.real(0))
+        current = current + p["g_da"] * (p["e_da"] - x)
+        current = current + p["g_ahp"] * (p["e_k"] - x) * self.ca
         y = x + self.h_over_c * (p["g_l"] * (p["v_l"] - x) + current)
         y = np.where(left > 0, p["v_reset"], y)
         fires = y >= p["v_th"]
         self.v = np.where(fires, p["v_th"], y)
         self.refractory = np.where(fires, self.pause, left)
+        falls, rises = self.h_t * self.h_decay, self.h_t + self.h_rate * (1 - self.h_t)
+        self.h_t = np.where(self.v >= p["v_h"], falls, rises)
+        self.ca = self.ca * self.ca_decay + np.where(fires, p["alpha_ca"], self.real(0))
         return fires

@@ -178,11 +178,11 @@ def _write(
     for dimension, values in changed.items():
         usual = f"{dimension}/parameter/{parameter}"
         before = getattr(network.parameters, dimension).get(parameter)
-        if before is None:
+        now = path / parameter_array(root, dimension, parameter)
+        if before is None or not now.exists():
             group.require_group(f"{dimension}/parameter")
-            made = _new(path, parameter, values)
+            made = _new(path, dimension, parameter, values)
         else:
-            now = path / parameter_array(root, dimension, parameter)
             made = _revision(now, before, values, path / WORKSHOP / dimension)
         revised[usual] = f"{usual}.{len(history)}"
         made.rename(path / revised[usual])
@@ -192,10 +192,10 @@ def _write(
     _sweep(path, schema.root_of(group))
 
 
-def _new(path: Path, parameter: str, values: Floats) -> Path:
-    """Make an array of the values of all neurons in the workshop."""
+def _new(path: Path, dimension: str, parameter: str, values: Floats) -> Path:
+    """Make an array of the values of all neurons or populations in the workshop."""
     workshop = zarr.open_group(path / WORKSHOP, mode="a", zarr_format=3)
-    spec = replace(parameter_spec("neuron", parameter), name="new")
+    spec = replace(parameter_spec(dimension, parameter), name=f"new_{dimension}")
     schema.write(workshop, spec, values, chunk=NEURONS_PER_CHUNK)
     return path / WORKSHOP / spec.name
 
@@ -204,7 +204,8 @@ def _revision(now: Path, before: Floats, values: Floats, made: Path) -> Path:
     """Make a new version of an array in the workshop; chunks that stay the same are linked."""
     (made / "c").mkdir(parents=True)
     shutil.copyfile(now / "zarr.json", made / "zarr.json")
-    array: Any = zarr.open_array(made, mode="r+", zarr_format=3)
+    opened: Any = zarr.open_array(made, mode="r+", zarr_format=3)
+    array = opened.with_config({"write_empty_chunks": True})  # an absent chunk would be damage
     width = array.chunks[0]
     for chunk, start in enumerate(range(0, values.size, width)):
         part = slice(start, min(start + width, values.size))

@@ -180,7 +180,7 @@ def digest_of(
     arrays += [getattr(populations.mixture, name) for name in MIXTURE]
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
-    for kind in (parameters.population, parameters.neuron):
+    for kind in (parameters.told(), parameters.neuron):
         for name in sorted(kind):
             digest.update(name.encode() + np.ascontiguousarray(kind[name]).tobytes())
     return digest.hexdigest()

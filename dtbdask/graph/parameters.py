@@ -44,6 +44,22 @@ def _receptor(
 
 _TINY = 1e-9
 
+_CURRENTS = (
+    Parameter("g_t", "1/ms", 0.0, "conductance of the T-type calcium current", 0.0),
+    Parameter("e_t", "mV", 120.0, "reversal potential of the T-type calcium current"),
+    Parameter("v_h", "mV", -70.0, "potential from which the T-type calcium current flows"),
+    Parameter("tau_h_minus", "ms", 20.0, "inactivation time of the T-type calcium current", _TINY),
+    Parameter("tau_h_plus", "ms", 100.0, "recovery time of the T-type calcium current", _TINY),
+    Parameter("h_init", "1", 0.5, "recovery of the T-type calcium current at the start", 0.0, 1.0),
+    Parameter("g_da", "1/ms", 0.0, "conductance of the dopamine current", 0.0),
+    Parameter("e_da", "mV", 0.0, "reversal potential of the dopamine current"),
+    Parameter("g_ahp", "1/ms", 0.0, "conductance of the adaptation current at [Ca] = 1", 0.0),
+    Parameter("e_k", "mV", -80.0, "reversal potential of the adaptation current"),
+    Parameter("tau_ca", "ms", 50.0, "decay time of [Ca]", _TINY),
+    Parameter("alpha_ca", "1", 0.2, "what a spike of its own adds to [Ca]", 0.0),
+    Parameter("ca_init", "1", 0.0, "[Ca] at the start", 0.0),
+)
+
 PARAMETERS: Mapping[str, Parameter] = {
     parameter.name: parameter
     for parameter in (
@@ -64,9 +80,13 @@ PARAMETERS: Mapping[str, Parameter] = {
         *_receptor("g", "1/ms", (0.002, 0.0, 0.01, 0.0), "conductance", 0.0),
         *_receptor("e", "mV", (0.0, 0.0, -70.0, -100.0), "reversal potential", -np.inf),
         *_receptor("tau", "ms", (2.0, 40.0, 20.0, 50.0), "decay time", _TINY),
+        *_CURRENTS,
     )
 }
-"""All parameters by name."""
+"""All parameters by name; new ones come last, for gamma factors are drawn by their place."""
+
+AUXILIARY = tuple(parameter.name for parameter in _CURRENTS)
+"""Parameters of the auxiliary currents: a store holds those that depart from their defaults."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +171,14 @@ class Parameters:
     def on(self, name: str) -> bool:
         """Whether a parameter differs from zero somewhere."""
         return bool(np.any(self.neuron.get(name, self.population[name])))
+
+    def told(self) -> dict[str, Floats]:
+        """Values of populations, but those of auxiliary currents that are at their defaults."""
+        return {
+            name: values
+            for name, values in self.population.items()
+            if name not in AUXILIARY or (values != PARAMETERS[name].default).any()
+        }
 
     def __iter__(self) -> Iterator[str]:
         """Names, in the order of `PARAMETERS`."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from dtbdask import schema
 from dtbdask.graph.mixture import Mixture
-from dtbdask.graph.parameters import PARAMETERS, Parameters
+from dtbdask.graph.parameters import AUXILIARY, PARAMETERS, Parameters
 from dtbdask.graph.population import Populations
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def write_tables(
     parameters: Parameters,
     brain: xr.Dataset | None = None,
 ) -> None:
-    """Write voxels, populations, their mixture and all parameters into a new store."""
+    """Write voxels, populations, their mixture and parameters into a new store."""
 
     def put(name: str, values: Any) -> None:
         schema.write(group, schema.NETWORK[name], values)
@@ -39,7 +39,7 @@ def write_tables(
         put(f"population/{name}", getattr(populations, name))
     for name in MIXTURE:
         put(f"mixture/{name}", getattr(populations.mixture, name))
-    for name, values in parameters.population.items():
+    for name, values in parameters.told().items():
         schema.write(group, parameter_spec("population", name), values)
     for name, values in parameters.neuron.items():
         schema.write(group, parameter_spec("neuron", name), values, chunk=NEURONS_PER_CHUNK)
@@ -78,12 +78,18 @@ def parameter_array(root: Mapping[str, Any], dimension: str, name: str) -> str:
 
 
 def read_parameters(group: zarr.Group) -> Parameters:
-    """Parameters of a store."""
+    """Parameters of a store; auxiliary ones that it lacks are at their defaults."""
     root = schema.root_of(group)
     population = {name: parameter_array(root, "population", name) for name in PARAMETERS}
     neuron = {name: parameter_array(root, "neuron", name) for name in PARAMETERS}
+    shape = schema.array(group, population["c"]).shape
     return Parameters(
-        {name: schema.read(group, array) for name, array in population.items()},
+        {
+            name: np.full(shape, PARAMETERS[name].default)
+            if name in AUXILIARY and array not in group
+            else schema.read(group, array)
+            for name, array in population.items()
+        },
         {name: schema.read(group, array) for name, array in neuron.items() if array in group},
     )
 

@@ -56,9 +56,25 @@ class Coefficient(IntEnum):
     """First of four reversal potentials."""
     DECAY = 19
     """First of four factors exp(-h / tau_u)."""
+    G_T = 23
+    E_T = 24
+    V_H = 25
+    """Potential from which the T-type calcium current flows and inactivates."""
+    H_DECAY = 26
+    """exp(-h / tau_h_minus)."""
+    H_RATE = 27
+    """1 - exp(-h / tau_h_plus)."""
+    G_DA = 28
+    E_DA = 29
+    G_AHP = 30
+    E_K = 31
+    CA_DECAY = 32
+    """exp(-h / tau_ca)."""
+    CA_KICK = 33
+    """What a spike adds to [Ca]."""
 
 
-N_COEFFICIENTS = 23
+N_COEFFICIENTS = 34
 
 RECEPTORS = ("ampa", "nmda", "gaba_a", "gaba_b")
 """Receptors in the order of every receptor axis; the first two belong to excitatory sources."""
@@ -75,6 +91,14 @@ class Features(NamedTuple):
     """Some population has noise spikes."""
     slots: tuple[int, ...]
     """For each coefficient, the row of the per-neuron factors that multiplies it, or -1."""
+    calcium: bool = False
+    """A T-type calcium current may flow somewhere."""
+    dopamine: bool = False
+    """A dopamine current flows somewhere."""
+    adaptation: bool = False
+    """A current of spike-frequency adaptation may flow somewhere."""
+    scripted: bool = False
+    """Some neurons have scripted spikes."""
 
     @property
     def paired(self) -> bool:

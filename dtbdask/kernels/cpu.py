@@ -26,7 +26,8 @@ __all__ = ["alias", "balloon", "census", "deliver", "integrate", "select", "wire
 _TILE = rng.TILE
 _BACKGROUND, _NOISE = np.uint32(rng.Purpose.BACKGROUND), np.uint32(rng.Purpose.NOISE)
 (H_OVER_C, G_L, V_L, V_TH, V_RESET, I_EXT, REFRACTORY, OU_MEAN, OU_RATE, OU_KICK, NOISE_P,
- G, V_U, DECAY) = (int(c) for c in Coefficient)  # fmt: skip
+ G, V_U, DECAY, G_T, E_T, V_H, H_DECAY, H_RATE, G_DA, E_DA, G_AHP, E_K, CA_DECAY,
+ CA_KICK) = (int(c) for c in Coefficient)  # fmt: skip
 _CHUNK = 8 * _TILE
 """Neurons advanced together: their state stays in the first-level cache."""
 _AHEAD = np.uint64(4)
@@ -39,7 +40,7 @@ def integrate(features: Features) -> Callable[..., None]:
 
     The kernel adds the kicks to J and clears them, then runs `t_steps` sub-steps of background
     current, membrane (forward Euler), threshold and exact decay of J, and lists the neurons that
-    fired or had a noise spike, ascending.
+    fired or had a noise or scripted spike, ascending.
 
     Kernel arguments
     ----------------
@@ -70,14 +71,19 @@ def integrate(features: Features) -> Callable[..., None]:
         Written: local indices, from `bounds[part]` on.
     n_fired : (member, part) int64
         Written.
+    h_t, ca : (member, neuron) float
+        Recovery of the T-type calcium current, and [Ca]; never touched where they are off.
+    script : (spike,) uint32
+        Local indices of the neurons with a scripted spike in this step, ascending.
     """
+    scripted = features.scripted
     background, noise = features.background, features.noise
     add_kicks, substep, add_noise = _add_kicks(features), _substep(features), _add_noise(features)
 
     @njit(nogil=True)  # a closure over other kernels has no lasting identity to be cached by
     def kernel(
         v, ou, j, refractory, kick, value, factor, run_stop, run_population, part, bounds,
-        tile, first_member, key, step, t_steps, scale, fired, n_fired,
+        tile, first_member, key, step, t_steps, scale, fired, n_fired, h_t, ca, script,
     ):  # fmt: skip
         words = np.empty((4, rng.LANE), np.uint32)
         z, flag = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.uint8)
@@ -85,6 +91,7 @@ def integrate(features: Features) -> Callable[..., None]:
         for m in range(v.shape[0]):
             n = bounds[part]
             run = np.searchsorted(run_stop, n, side="right")
+            cue = np.searchsorted(script, n) if scripted else 0
             start = n
             while start < bounds[part + 1]:
                 stop = min(start + _CHUNK, bounds[part + 1])
@@ -106,7 +113,7 @@ def integrate(features: Features) -> Callable[..., None]:
                     while a < stop:
                         b = min(stop, run_stop[r])
                         substep(v, ou, j, refractory, np.uint64(m), value[m, run_population[r]],
-                                factor, z, flag, np.uint64(start), a, b)  # fmt: skip
+                                factor, z, flag, np.uint64(start), a, b, h_t, ca)  # fmt: skip
                         a = b
                         r += 1
                 if noise:
@@ -120,6 +127,10 @@ def integrate(features: Features) -> Callable[..., None]:
                                       value[m, run_population[r], NOISE_P], factor)  # fmt: skip
                             a = b
                             r += a == run_stop[r]
+                if scripted:
+                    while cue < script.size and script[cue] < stop:
+                        flag[script[cue] - start] = 1
+                        cue += 1
                 while run < run_stop.size and run_stop[run] <= stop:
                     run += 1
                 for word in range(eight.size):
@@ -196,11 +207,22 @@ def _substep(features: Features) -> Callable[..., None]:
         V    += h/C [ g_L (V_L - V) + I_ext + I_ou + sum_u g_u (V_u - V) J_u ]
         J_u  *= e^(-h/tau_u)
 
+    with, where they are on, I_T + I_DA + I_AHP in the bracket, and then
+
+        I_T   = g_t h (E_t - V) if V >= V_h else 0
+        h    *= e^(-h/tau_h-) if V >= V_h, else h += (1 - e^(-h/tau_h+)) (1 - h)
+        I_DA  = g_da (E_da - V)
+        I_AHP = g_ahp [Ca] (E_K - V)
+        [Ca]  = e^(-h/tau_ca) [Ca] + (alpha where the neuron spikes)
+
+    where the V that h follows is the one that is shown at the end of the sub-step.
+
     V shows V_th in the sub-step of a spike and V_reset after it; integration resumes from V_reset
     after as many sub-steps as the refractory period has (at least one).
     """
     ampa, nmda, gaba_a, gaba_b = features.receptors
     background, slots = features.background, features.slots
+    calcium, dopamine, adaptation = features.calcium, features.dopamine, features.adaptation
 
     @njit(inline="always")
     def at(scalar, coefficient, factor, i):
@@ -209,13 +231,16 @@ def _substep(features: Features) -> Callable[..., None]:
         return scalar
 
     @njit
-    def substep(v, ou, j, refractory, m, p, factor, z, flag, base, a, b):
+    def substep(v, ou, j, refractory, m, p, factor, z, flag, base, a, b, h_t, ca):
         real = v.dtype.type
         h_over_c, g_l, v_l, v_th, v_reset = p[H_OVER_C], p[G_L], p[V_L], p[V_TH], p[V_RESET]
         i_ext, pause, mean, rate, kick = p[I_EXT], p[REFRACTORY], p[OU_MEAN], p[OU_RATE], p[OU_KICK]
         g0, g1, g2, g3 = p[G], p[G + 1], p[G + 2], p[G + 3]
         e0, e1, e2, e3 = p[V_U], p[V_U + 1], p[V_U + 2], p[V_U + 3]
         d0, d1, d2, d3 = p[DECAY], p[DECAY + 1], p[DECAY + 2], p[DECAY + 3]
+        g_t, e_t, v_h, h_decay, h_rate = p[G_T], p[E_T], p[V_H], p[H_DECAY], p[H_RATE]
+        g_da, e_da, g_ahp, e_k = p[G_DA], p[E_DA], p[G_AHP], p[E_K]
+        ca_decay, ca_kick = p[CA_DECAY], p[CA_KICK]
         for i in range(np.uint64(a), np.uint64(b)):
             k = np.uint64(i - base)
             resting = refractory[m, i] > 0
@@ -242,14 +267,30 @@ def _substep(features: Features) -> Callable[..., None]:
             if gaba_b:
                 current += at(g3, G + 3, factor, i) * (at(e3, V_U + 3, factor, i) - x) * j[3][m, i]
                 j[3][m, i] *= at(d3, DECAY + 3, factor, i)
+            if calcium:
+                flow = at(g_t, G_T, factor, i) * (at(e_t, E_T, factor, i) - x) * h_t[m, i]
+                current += flow if x >= at(v_h, V_H, factor, i) else real(0)
+            if dopamine:
+                current += at(g_da, G_DA, factor, i) * (at(e_da, E_DA, factor, i) - x)
+            if adaptation:
+                current += at(g_ahp, G_AHP, factor, i) * (at(e_k, E_K, factor, i) - x) * ca[m, i]
             leak = at(g_l, G_L, factor, i) * (at(v_l, V_L, factor, i) - x)
             y = x + at(h_over_c, H_OVER_C, factor, i) * (leak + current)
             y = reset if left > 0 else y
             threshold = at(v_th, V_TH, factor, i)
             fires = y >= threshold
-            v[m, i] = threshold if fires else y
+            shown = threshold if fires else y
+            v[m, i] = shown
             refractory[m, i] = np.uint16(at(pause, REFRACTORY, factor, i)) if fires else left
             flag[k] |= np.uint8(fires)
+            if calcium:
+                h = h_t[m, i]
+                fallen = h * at(h_decay, H_DECAY, factor, i)
+                risen = h + at(h_rate, H_RATE, factor, i) * (real(1) - h)
+                h_t[m, i] = fallen if shown >= at(v_h, V_H, factor, i) else risen
+            if adaptation:
+                kick_ca = at(ca_kick, CA_KICK, factor, i) if fires else real(0)
+                ca[m, i] = ca[m, i] * at(ca_decay, CA_DECAY, factor, i) + kick_ca
 
     return substep
 

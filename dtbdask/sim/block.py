@@ -15,7 +15,9 @@ from dtbdask.errors import InputError
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameters
 from dtbdask.graph.ranges import spread, tiles_of
+from dtbdask.graph.script import read_script
 from dtbdask.kernels import RECEPTORS, cpu
+from dtbdask.sim.currents import MEMORIES, begun
 from dtbdask.sim.edges import Edges, collect
 from dtbdask.sim.model import coefficients, receptors
 
@@ -75,6 +77,8 @@ class State:
     refractory : (member, neuron) uint16, sub-steps
     kick : (2, member, neuron) unsigned
         Integer kicks not yet added to the traces, of excitatory and inhibitory sources.
+    h_t, ca : (member, neuron) float
+        Recovery of the T-type calcium current, and [Ca]; empty while they have not begun.
     """
 
     v: NDArray[np.floating]
@@ -82,6 +86,8 @@ class State:
     j: tuple[NDArray[np.floating], ...]
     refractory: NDArray[np.uint16]
     kick: NDArray[np.unsignedinteger]
+    h_t: NDArray[np.floating]
+    ca: NDArray[np.floating]
 
 
 class Block:
@@ -111,10 +117,13 @@ class Block:
         self.run_stop, self.run_population = _runs(self._counted())
         self.bounds = _parts(n, spec.threads)
         self.receptors = receptors(spec.network.parameters)
+        self.script = read_script(spec.network, spec.ranges)
+        self.begun: frozenset[str] = frozenset()
         self._use(spec.network.parameters, {})
         features = self.coefficients.features
         self.edges: Edges = collect(spec.network, spec.ranges, self.bounds, features)
         self.state = self._initial()
+        self._begin()
         self.fired, self._next_fired = np.zeros((2, members, n), np.uint32)
         self.n_fired, self._next_n_fired = np.zeros((2, members, spec.threads), np.int64)
         self._census = np.zeros((members, populations.size.size + 1), np.int32)
@@ -183,11 +192,11 @@ class Block:
             Replace the base, or set the multiplier relative to it.
         """
         if how == "multiply":
-            self._use(self.parameters, {**self.multiplier, name: value})
+            self._take(self.parameters, {**self.multiplier, name: value})
             return
         others = {k: v for k, v in self.parameters.neuron.items() if k != name}
         base = Parameters({**self.parameters.population, name: value}, others)
-        self._use(base, _without(self.multiplier, name))
+        self._take(base, _without(self.multiplier, name))
 
     def assign_neuron(self, name: str, value: Floats) -> None:
         """Set the per-neuron base of a parameter: (neuron,) float64 of the whole network."""
@@ -195,12 +204,36 @@ class Block:
         base = self.parameters.with_neuron(
             {name: value}, n, self.spec.network.populations.population_of(0, n)
         )
-        self._use(base, _without(self.multiplier, name))
+        self._take(base, _without(self.multiplier, name))
+
+    def begin_current(self, name: str) -> None:
+        """Begin the state of the current of a conductance that some member has, here or not."""
+        fields = {field for field, memory in MEMORIES.items() if memory.conductance == name}
+        if fields - self.begun:
+            self.begun |= fields
+            self._take(self.parameters, self.multiplier)
+
+    def start_of(self, name: str) -> NDArray[np.floating]:
+        """Value of a parameter from which a state begins: (member, neuron) float."""
+        shape = (self.spec.members, self.n_neurons)
+        shared = self.parameters.population[name][self.population]
+        values = self._own(self.parameters.neuron).get(name, shared)
+        return np.array(np.broadcast_to(values, shape), dtype=self.spec.dtype, order="C")
 
     def close(self) -> None:
         """Let the threads go."""
         if self._pool is not None:
             self._pool.shutdown()
+
+    def _take(self, parameters: Parameters, multiplier: Mapping[str, Floats]) -> None:
+        """Take parameters, and begin the state of the currents that they switch on."""
+        self._use(parameters, multiplier)
+        self._begin()
+
+    def _begin(self) -> None:
+        for field in self.begun:
+            if not getattr(self.state, field).size:
+                setattr(self.state, field, self.start_of(MEMORIES[field].initial))
 
     def _use(self, parameters: Parameters, multiplier: Mapping[str, Floats]) -> None:
         """Take parameters, and find the stretches of neurons with the same coefficients.
@@ -220,10 +253,15 @@ class Block:
                     f"loaded; give the network a g_{name} above zero when it is built"
                 )
         self.parameters, self.multiplier = parameters, dict(multiplier)
+        self.begun = begun(parameters, self.begun)
         features = made.features._replace(  # of the whole network, so that all its blocks agree
             receptors=self.receptors,
             background=parameters.on("ou_mean") or parameters.on("ou_sigma"),
             noise=parameters.on("noise_rate"),
+            scripted=self.script.anywhere,
+            calcium="h_t" in self.begun,
+            dopamine=parameters.on("g_da"),
+            adaptation="ca" in self.begun,
         )
         self.coefficients = replace(made, features=features)
         value = self.coefficients.value
@@ -266,6 +304,8 @@ class Block:
             j=tuple(np.zeros(shape, spec.dtype) if on[u] else empty for u in range(len(RECEPTORS))),
             refractory=np.zeros(shape, np.uint16),
             kick=np.zeros((2, *shape), self.edges.kick_dtype),
+            h_t=empty,
+            ca=empty,
         )
 
     def _each_part(self, work: Callable[[int], None]) -> None:
@@ -295,7 +335,8 @@ class Block:
             state.v, state.ou, state.j, state.refractory, state.kick, c.value, c.factor,
             self.stretch_stop, self.stretch_population, part, self.bounds, self.tiles,
             self.spec.first_member, self._key, self.step_index, t_steps, self._scale,
-            self._next_fired, self._next_n_fired,
+            self._next_fired, self._next_n_fired, state.h_t, state.ca,
+            self.script.at(self.step_index),
         )  # fmt: skip
 
 

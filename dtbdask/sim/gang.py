@@ -17,6 +17,7 @@ from dtbdask.graph.partition import Partition
 from dtbdask.kernels import RECEPTORS, cpu
 from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.bold import Haemodynamics
+from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.exchange import Exchange, Loopback
 
 Floats = NDArray[np.float64]
@@ -143,6 +144,8 @@ class Gang:
             first = block.spec.first_member
             rows = slice(first, first + block.spec.members) if value.shape[0] > 1 else slice(None)
             block.assign(name, value[rows], how)
+            if how == "assign" and value.any():
+                block.begin_current(name)
 
     def assign_neuron(self, name: str, value: Floats) -> None:
         """Set the per-neuron base of a parameter."""
@@ -195,7 +198,9 @@ def _select(block: Block, position: Ints) -> NDArray[np.uint32]:
 
 
 def _field(block: Block, name: str) -> NDArray[Any]:
-    """A field of the state by name: v, ou, refractory, or j_ampa and so on."""
+    """A field of the state by name: v, ou, refractory, h_t, ca, or j_ampa and so on."""
+    if name in MEMORIES and name not in block.begun:
+        return block.start_of(MEMORIES[name].initial)
     if name.startswith("j_"):
         trace = block.state.j[RECEPTORS.index(name.removeprefix("j_"))]
         return trace if trace.size else np.zeros_like(block.state.v)

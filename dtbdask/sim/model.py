@@ -5,6 +5,8 @@
     dI_ou   = (mean - I_ou) dt / tau + sigma sqrt(2 / tau) dW
     V >= V_th: spike; V_th is shown in the step of the spike, then V_reset for T_ref
 
+and, where they are on, I_T + I_DA + I_AHP in the membrane equation: see `dtbdask.sim.currents`.
+
 One exchange step `dt` has `t_steps` sub-steps `h = dt / t_steps`. V takes forward Euler, J and I_ou
 their exact solutions. The spikes of a step (a neuron's own, or those of its noise) kick J of their
 targets at its end, after the decay: the synaptic delay is one `dt`. Integration resumes from
@@ -60,6 +62,17 @@ FORMULAS: Mapping[int, tuple[Formula, tuple[str, ...]]] = {
         Coefficient.DECAY + u: (lambda h, tau: np.exp(-h / tau), (f"tau_{name}",))
         for u, name in enumerate(RECEPTORS)
     },
+    Coefficient.G_T: (_linear, ("g_t",)),
+    Coefficient.E_T: (_linear, ("e_t",)),
+    Coefficient.V_H: (_linear, ("v_h",)),
+    Coefficient.H_DECAY: (lambda h, tau: np.exp(-h / tau), ("tau_h_minus",)),
+    Coefficient.H_RATE: (lambda h, tau: -np.expm1(-h / tau), ("tau_h_plus",)),
+    Coefficient.G_DA: (_linear, ("g_da",)),
+    Coefficient.E_DA: (_linear, ("e_da",)),
+    Coefficient.G_AHP: (_linear, ("g_ahp",)),
+    Coefficient.E_K: (_linear, ("e_k",)),
+    Coefficient.CA_DECAY: (lambda h, tau: np.exp(-h / tau), ("tau_ca",)),
+    Coefficient.CA_KICK: (_linear, ("alpha_ca",)),
 }
 """Each coefficient as a function of the sub-step and of parameters."""
 
@@ -163,6 +176,9 @@ def _features(parameters: Parameters, slots: tuple[int, ...]) -> Features:
         background=parameters.on("ou_mean") or parameters.on("ou_sigma"),
         noise=parameters.on("noise_rate"),
         slots=slots,
+        calcium=parameters.on("g_t"),
+        dopamine=parameters.on("g_da"),
+        adaptation=parameters.on("g_ahp"),
     )
 
 

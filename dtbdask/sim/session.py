@@ -24,6 +24,7 @@ from dtbdask.rng import TILE
 from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.crew import Crew, Here, Workers, workers
+from dtbdask.sim.currents import INITIAL, MEMORIES
 from dtbdask.sim.gang import Window
 from dtbdask.sim.record import Recorder, Recording, check_record
 
@@ -267,14 +268,15 @@ class Session:
 
         Parameters
         ----------
-        name : {"v", "ou", "refractory", "j_ampa", "j_nmda", "j_gaba_a", "j_gaba_b"}
+        name : {"v", "ou", "refractory", "j_ampa", "j_nmda", "j_gaba_a", "j_gaba_b", "h_t", "ca"}
 
         Returns
         -------
         (member, neuron)
             In the dtype of the state; mV for v.
         """
-        fields = ("v", "ou", "refractory", *(f"j_{receptor}" for receptor in RECEPTORS))
+        fields = ("v", "ou", "refractory", *(f"j_{receptor}" for receptor in RECEPTORS),
+                  *MEMORIES)  # fmt: skip
         if name not in fields:
             raise InputError(f"state {name!r} is unknown; known are {', '.join(fields)}")
         parts = [part for parts in self._ask("state", name) for part in parts]
@@ -363,8 +365,10 @@ def _check_network(network: Network) -> None:
             f"network has axonal delays of up to {longest} steps, which are not simulated yet; "
             "build it without speed"
         )
-    if network.attributes.get("scripted_population"):
-        raise InputError("network has neurons with scripted spikes, which are not played yet")
+    if network.attributes.get("scripted_population") and not network.path:
+        raise InputError(
+            "network has neurons with scripted spikes, which only its store holds; open that"
+        )
 
 
 def _check_room(
@@ -387,6 +391,10 @@ def _changeable(parameter: str) -> Parameter:
     """The parameter of this name, if a session may change it."""
     if parameter == "excluded":
         raise InputError("excluded belongs to the network; change it by dtbdask.modify")
+    if parameter in INITIAL:
+        raise InputError(
+            f"{parameter} acts at the start of a session only; change it by dtbdask.modify"
+        )
     return known(parameter)
 
 

@@ -24,6 +24,9 @@ def test_defaults_are_those_of_dtbs_regional_example():
         "g_ampa": 0.002, "g_nmda": 0.0, "g_gaba_a": 0.01, "g_gaba_b": 0.0,
         "e_ampa": 0.0, "e_nmda": 0.0, "e_gaba_a": -70.0, "e_gaba_b": -100.0,
         "tau_ampa": 2.0, "tau_nmda": 40.0, "tau_gaba_a": 20.0, "tau_gaba_b": 50.0,
+        "g_t": 0.0, "e_t": 120.0, "v_h": -70.0, "tau_h_minus": 20.0, "tau_h_plus": 100.0,
+        "h_init": 0.5, "g_da": 0.0, "e_da": 0.0, "g_ahp": 0.0, "e_k": -80.0, "tau_ca": 50.0,
+        "alpha_ca": 0.2, "ca_init": 0.0,
     }  # fmt: skip
     for name, parameter in PARAMETERS.items():
         assert parameter.name == name

@@ -12,6 +12,9 @@ from dtbdask.sim.model import FORMULAS, coefficients
 
 POPULATION = np.repeat([0, 1, 2], [4, 5, 6])
 C = Coefficient
+OTHER = {"excluded", "h_init", "ca_init"}
+"""Parameters that no sub-step needs."""
+FORMULA_OF = sorted(set(PARAMETERS) - OTHER)
 
 
 def make(parameters, multiplier=None, members=1, h=1.0, dtype="float64", start=0, stop=15):
@@ -28,7 +31,10 @@ def meant(p, h):
         C.V_RESET: p["v_reset"], C.I_EXT: p["i_ext"], C.REFRACTORY: max(1, round(p["t_ref"] / h)),
         C.OU_MEAN: p["ou_mean"], C.OU_RATE: 1 - np.exp(-h / p["ou_tau"]),
         C.OU_KICK: p["ou_sigma"] * np.sqrt(1 - np.exp(-2 * h / p["ou_tau"])),
-        C.NOISE: p["noise_rate"],
+        C.NOISE: p["noise_rate"], C.G_T: p["g_t"], C.E_T: p["e_t"], C.V_H: p["v_h"],
+        C.H_DECAY: np.exp(-h / p["tau_h_minus"]), C.H_RATE: 1 - np.exp(-h / p["tau_h_plus"]),
+        C.G_DA: p["g_da"], C.E_DA: p["e_da"], C.G_AHP: p["g_ahp"], C.E_K: p["e_k"],
+        C.CA_DECAY: np.exp(-h / p["tau_ca"]), C.CA_KICK: p["alpha_ca"],
     }  # fmt: skip
     for u, name in enumerate(RECEPTORS):
         table[C.G + u], table[C.V_U + u] = p[f"g_{name}"], p[f"e_{name}"]
@@ -40,21 +46,20 @@ def drawn(seed, n):
     rng = np.random.default_rng(seed)
     values = {name: p.default * rng.uniform(0.8, 1.2, n) for name, p in PARAMETERS.items()}
     values |= {name: rng.uniform(0, 0.01, n) for name in ("g_nmda", "g_gaba_b", "noise_rate")}
+    values |= {name: rng.uniform(0, 0.01, n) for name in ("g_t", "g_da", "g_ahp")}
     return values | {"v_th": rng.uniform(-50, -45, n), "v_reset": rng.uniform(-60, -55, n)}
 
 
 def test_every_coefficient_has_a_formula():
     assert sorted(FORMULAS) == list(range(N_COEFFICIENTS))
-    assert {name for _, names in FORMULAS.values() for name in names} == set(PARAMETERS) - {
-        "excluded"
-    }
+    assert {name for _, names in FORMULAS.values() for name in names} == set(PARAMETERS) - OTHER
 
 
 @given(seed=st.integers(0, 99), h=st.sampled_from([0.1, 0.25, 1.0]), members=st.integers(1, 3))
 @settings(max_examples=30, deadline=None)
 def test_populations_and_members_get_base_times_multiplier(seed, h, members):
     base, factor = drawn(seed, 3), np.random.default_rng(seed).uniform(0.9, 1.1, (members, 3))
-    which = [name for name in PARAMETERS if name != "excluded"][seed % (len(PARAMETERS) - 1)]
+    which = FORMULA_OF[seed % len(FORMULA_OF)]
     made = make(Parameters.make(3, base), {which: factor}, members, h)
     for m in range(members):
         for q in range(3):
@@ -120,7 +125,7 @@ def test_the_numbers_are_rounded_once_to_the_dtype_of_the_state(dtype):
 
 
 @given(on=st.sets(st.sampled_from(["g_ampa", "g_nmda", "g_gaba_a", "g_gaba_b", "ou_mean",
-                                   "ou_sigma", "noise_rate"])))  # fmt: skip
+                                   "ou_sigma", "noise_rate", "g_t", "g_da", "g_ahp"])))  # fmt: skip
 @settings(max_examples=40, deadline=None)
 def test_what_is_zero_everywhere_is_off_and_all_blocks_agree(on):
     zero = dict.fromkeys(("g_ampa", "g_gaba_a", "ou_mean", "ou_sigma"), 0.0)
@@ -131,6 +136,8 @@ def test_what_is_zero_everywhere_is_off_and_all_blocks_agree(on):
     assert features.receptors == tuple(f"g_{name}" in on for name in RECEPTORS)
     assert features.background == bool(on & {"ou_mean", "ou_sigma"})
     assert features.noise == ("noise_rate" in on)
+    assert (features.calcium, features.dopamine) == ("g_t" in on, "g_da" in on)
+    assert features.adaptation == ("g_ahp" in on)
     assert features.paired == ({"g_ampa", "g_nmda"} <= on or {"g_gaba_a", "g_gaba_b"} <= on)
     if not on:
         own = parameters.with_neuron({"g_nmda": np.eye(1, 15, 3)[0]}, 15)

@@ -13,7 +13,7 @@ import zarr
 from dtbdask import schema
 from dtbdask.errors import StoreError
 from dtbdask.graph.checking.findings import Finding
-from dtbdask.graph.parameters import PARAMETERS
+from dtbdask.graph.parameters import AUXILIARY, PARAMETERS
 from dtbdask.graph.store import MIXTURE, parameter_array, parameter_spec
 
 SYNAPSES = ("synapse/source", "synapse/weight")
@@ -54,7 +54,8 @@ def expected(path: Path, root: Mapping[str, Any]) -> dict[str, schema.Array]:
     specs = {name: schema.NETWORK[name] for name in names}
     for dimension, name in product(("population", "neuron"), PARAMETERS):
         array = parameter_array(root, dimension, name)
-        if dimension == "population" or (path / array).exists():
+        needed = dimension == "population" and name not in AUXILIARY
+        if needed or (path / array).exists():
             specs[array] = parameter_spec(dimension, name)
     return specs
 

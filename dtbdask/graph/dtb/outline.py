@@ -29,7 +29,7 @@ MOST_BLOCKS = 2**15
 MOST_FILES = 2**16
 """DTB numbers the blocks of all members in 16 bits."""
 
-UNHELD = ("ou_mean", "ou_sigma")
+UNHELD = ("ou_mean", "ou_sigma", "g_t", "g_da", "g_ahp")
 """Parameters that DTB's files have no column for."""
 
 

@@ -40,6 +40,8 @@ class Anatomy:
         Of one weight.
     chunk : int
         Synapses in a chunk of the store; 0 where none are stored.
+    currents : int
+        Auxiliary currents that are on and have a state.
     """
 
     neurons: int
@@ -54,6 +56,7 @@ class Anatomy:
     own: int = 0
     weight_bytes: int = 1
     chunk: int = 0
+    currents: int = 0
 
     @classmethod
     def of_populations(
@@ -65,6 +68,7 @@ class Anatomy:
             populations.n_neurons, populations.n_synapses, populations.size.size, m.share.size,
             m.far_indptr.size - 1, m.far_share.size, np.unique(m.source[m.table >= 0]).size,
             int(populations.degree.max(initial=0)), _on(parameters), own, 1, chunk,
+            _currents(parameters),
         )  # fmt: skip
 
     @classmethod
@@ -79,6 +83,7 @@ class Anatomy:
             voxels.n_neurons, voxels.n_synapses, voxels.n_populations,
             n * int((local > 0).sum() + far.sum()), n, n * voxels.partners if far.any() else 0,
             int(far.any(axis=0).sum()), int(voxels.degree.max()), _on(parameters), own, 1, chunk,
+            _currents(parameters),
         )  # fmt: skip
 
     @classmethod
@@ -118,3 +123,7 @@ class Anatomy:
 
 def _on(parameters: Parameters) -> tuple[bool, ...]:
     return tuple(parameters.on(f"g_{receptor}") for receptor in RECEPTORS)
+
+
+def _currents(parameters: Parameters) -> int:
+    return sum(parameters.on(name) for name in ("g_t", "g_ahp"))

@@ -124,7 +124,7 @@ def footprint(anatomy: Anatomy, audience: Audience, n_blocks: int, run: Run) -> 
     weights = np.where(packed, 0, (1 + anatomy.paired) * anatomy.weight_bytes)
     edges = audience.synapses * (4 + weights)
     rows = 8 * parts * (sources + 1) + sources + 8 * foreign
-    numbers = 2 + sum(anatomy.receptors)
+    numbers = 2 + sum(anatomy.receptors) + anatomy.currents
     lists = 8 * n + 4 * anatomy.populations
     state = members * (n * (run.itemsize * numbers + 2 + 2 * kick) + lists)
     here = np.minimum(anatomy.populations, anatomy.populations * n / anatomy.neurons + 1)
