@@ -375,9 +375,7 @@ def _check_room(
         told = client.scheduler_info(n_workers=-1)["workers"].values()
         memory = min((w["memory_limit"] or memory_room() for w in told), default=memory_room())
     state = 16 + LEAST_KICK_BYTES * longest_delay(network.populations)
-    least = (
-        network.n_synapses * LEAST_EDGE_BYTES + network.n_neurons * state * members
-    ) / blocks
+    least = (network.n_synapses * LEAST_EDGE_BYTES + network.n_neurons * state * members) / blocks
     if least > memory / SAFE:
         check_session(network, blocks, memory, threads=threads, members=members, dtype=dtype)
 

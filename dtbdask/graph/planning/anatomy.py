@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dtbdask.graph.delays import longest_delay
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import PARAMETERS, Parameters
 from dtbdask.graph.planning.equal_voxels import EqualVoxels
@@ -40,6 +41,8 @@ class Anatomy:
         Of one weight.
     chunk : int
         Synapses in a chunk of the store; 0 where none are stored.
+    delay : int
+        The longest, steps.
     """
 
     neurons: int
@@ -54,6 +57,7 @@ class Anatomy:
     own: int = 0
     weight_bytes: int = 1
     chunk: int = 0
+    delay: int = 1
 
     @classmethod
     def of_populations(
@@ -65,6 +69,7 @@ class Anatomy:
             populations.n_neurons, populations.n_synapses, populations.size.size, m.share.size,
             m.far_indptr.size - 1, m.far_share.size, np.unique(m.source[m.table >= 0]).size,
             int(populations.degree.max(initial=0)), _on(parameters), own, 1, chunk,
+            longest_delay(populations),
         )  # fmt: skip
 
     @classmethod
