@@ -72,5 +72,5 @@ def test_one_pair_of_voxels_has_one_delay(delay):
 
 
 def test_no_step_is_no_delay():
-    with pytest.raises(InputError, match="far_delay has a delay of 0 steps; .* 1 step or more"):
+    with pytest.raises(InputError, match="far_delay has a delay of 0 steps"):
         longest_delay(delayed(make_network(), [2, 0, 4, 5, 6, 7]).populations)
