@@ -48,8 +48,16 @@ def deliver_delayed(
     kick : (slot, 2, member, neuron) uint16, uint32 or uint64
         Added to: what acts at the beginning of step s is in slot s modulo their number, which is
         the longest delay.
-    fired, n_fired, bounds, indptr, target, weight, inhibitory
-        As in `cpu.deliver`; the edges of a row ascend by target.
+    fired : (member, row) uint32
+        Rows that fired; list `k` of a member starts at `bounds[k]` and has `n_fired[member, k]`.
+    n_fired : (member, list) int64
+    bounds : (list_edge,) int64
+    indptr : (row_edge,) int64
+        Edges of a row that end in this part.
+    target : (edge,) uint32
+        As in `cpu.deliver`; ascending in each row.
+    weight : (edge, pair) uint8 or uint32, or None
+    inhibitory : (row,) uint8
     step : int
         In which a spike with a delay of one step acts: the one after that of the spikes.
     of : (row,) int32
@@ -102,10 +110,15 @@ def least_delay(
     least : (row,) int64
         Of the rows from `start` on; lowered.
     start : int
-    indptr, target, of, first, stop, delay
+    indptr : (row_edge,) int64
+    target : (edge,) uint32
         As in `deliver_delayed`.
     packed : bool
         A target shares its word with a weight.
+    of : (row,) int32
+    first : (list_edge,) int64
+    stop : (run,) uint32
+    delay : (run,) uint16, steps
     """
     for i in range(least.size):
         row = start + i

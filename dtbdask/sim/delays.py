@@ -60,16 +60,17 @@ class Delays(NamedTuple):
         count = np.searchsorted(known.target, listener, side="right") - low
         stretch = np.repeat(np.arange(stop.size), count)
         entry = np.arange(stretch.size) - np.repeat(np.cumsum(count) - count - low, count)
-        sources = np.concatenate([voxel, populations.voxel[heard]])
-        speaker = np.unique(sources)
-        spoken = np.isin(known.source[entry], speaker)
+        number = np.full(int(populations.voxel.max()) + 1, -1, np.int32)  # list of a source voxel
+        number[listener] = number[populations.voxel[np.unique(heard)]] = 0
+        number[number == 0] = np.arange((number == 0).sum())
+        spoken = number[known.source[entry]] >= 0
         entry, stretch = entry[spoken], stretch[spoken]
-        lists = np.searchsorted(speaker, known.source[entry])
+        of_population = number[populations.voxel]
         begin = np.concatenate([[0], stop[:-1]])
         return cls(
-            np.searchsorted(speaker, sources).astype(np.int32),
-            *_runs(lists, begin[stretch], stop[stretch], known.delay[entry], speaker.size,
-                   voxel.size),
+            np.concatenate([of_population[own], of_population[heard]]),
+            *_runs(number[known.source[entry]].astype(np.int64), begin[stretch], stop[stretch],
+                   known.delay[entry], int(number.max()) + 1, voxel.size),
         )  # fmt: skip
 
     def least(self, edges: Edges) -> Ints:

@@ -140,10 +140,8 @@ def test_random_delays_are_those_of_the_oracle(seed, blocks):
     [
         ({"t_steps": 3, "dtype": "float64"}, {}),
         ({"t_steps": 2}, FOUR),
-        ({}, {"degree": 300}),
-        ({}, {**FOUR, "wide": True}),
     ],
-    ids=["float64", "pairs", "in-degree 300", "32-bit pairs"],
+    ids=["float64", "pairs"],
 )  # fmt: skip
 def test_sub_steps_types_and_receptors_do_not_mind(options, shape):
     network = with_delays(**{"neurons": 1200, **shape})
@@ -310,7 +308,8 @@ def test_delays_in_steps_of_another_length_are_refused_by_name(network):
         with pytest.raises(InputError, match=r"dt_ms is 1,.*delay_dt_ms, 0\.5 ms: use dt_ms=0\.5"):
             Session(other)
         Session(other, dt_ms=0.5, tr_s=0.1).close()
-    Session(dataclasses.replace(make_network(), attributes=about)).close()
+    plain = make_network(noise_rate=0.01)
+    Session(dataclasses.replace(plain, attributes=about)).close()
 
 
 def test_a_session_refuses_a_delay_of_no_step(network):
