@@ -1,5 +1,7 @@
 """Small brains and networks, held in memory, and hypothesis strategies that draw them."""
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 import xarray as xr
@@ -44,6 +46,20 @@ def make_network(voxels=3, neurons=600, degree=20, seed=3, neuron=None, wide=Fal
     labels = tuple(f"region {v}" for v in range(voxels))
     about = {"layout": "voxel", "slots": ("E", "I"), "seed": seed}
     return Network(populations, values, synapses, labels, about)
+
+
+def delayed(network, delay):
+    """The network with these delays, steps, of the entries of its far tables."""
+    mixture, shape = network.populations.mixture, network.populations.mixture.far_population.shape
+    mixture = replace(mixture, far_delay=np.broadcast_to(delay, shape).astype(np.uint16))
+    return replace(network, populations=replace(network.populations, mixture=mixture))
+
+
+def resized(network, size):
+    """The network with other sizes of its populations, and so with other synapses."""
+    populations = replace(network.populations, size=np.asarray(size, np.int64))
+    recipe = Recipe.make(populations, network.wiring.recipe.seed)
+    return replace(network, populations=populations, wiring=Procedural(recipe))
 
 
 @st.composite

@@ -1,7 +1,8 @@
 """What is meant: one member of one network, stepped by plain NumPy in the defined order.
 
 Slow and short. It knows nothing of features, parts, packed kicks or lists of spikes: every receptor
-and every current is always there, every edge is looked at in every step, and kicks are int64 sums.
+and every current is always there, every edge is looked at in every step with a delay of its own,
+and kicks are int64 sums, those not yet due in a dictionary by the step at whose end they arrive.
 Random numbers are those of `dtbdask.rng`. A kernel that says the same has the same bits.
 """
 
@@ -39,6 +40,8 @@ class Oracle:
         self.target = np.repeat(np.arange(self.n), np.diff(edges.indptr))
         self.source, self.weight = edges.source, edges.weight.astype(np.int64)
         self.excites = network.populations.excitatory[self.population[self.source]]
+        self.delay = self.delays()
+        self.pending = {}
         self.scale = self.real(network.wiring.weight_scale)
         base = {k: network.parameters.population[k][self.population] for k in network.parameters}
         base.update(network.parameters.neuron)
@@ -56,9 +59,23 @@ class Oracle:
     def going_on(self, network=None, multiplier=None):
         """The oracle of another network or multiplier, in the state that this one has come to."""
         other = Oracle(network or self.network, multiplier=multiplier, **self.options)
-        for name in ("v", "ou", "j", "refractory", "step_index", "h_t", "ca"):
+        for name in ("v", "ou", "j", "refractory", "pending", "step_index", "h_t", "ca"):
             setattr(other, name, getattr(self, name))
         return other
+
+    def delays(self):
+        """Delay of each edge: that of the far entry between two voxels, one step within one."""
+        mixture, voxel = self.network.populations.mixture, self.network.populations.voxel
+        if not mixture.far_delay.size:
+            return np.ones(self.target.size, np.int64)
+        known = {}
+        for term in np.flatnonzero(mixture.table >= 0):
+            listener, table = voxel[mixture.population[term]], mixture.table[term]
+            for entry in range(*mixture.far_indptr[table : table + 2]):
+                known[listener, voxel[mixture.far_population[entry]]] = mixture.far_delay[entry]
+        target, source = (voxel[self.population[ids]] for ids in (self.target, self.source))
+        pairs = zip(target, source, strict=True)
+        return np.array([1 if v == u else known.get((v, u), 1) for v, u in pairs], np.int64)
 
     def of_neurons(self, formula, *names):
         """Coefficient of each neuron: rounded once where it has no values of its own."""
@@ -81,8 +98,11 @@ class Oracle:
         spiked[[neuron for step, neuron in self.script if step == self.step_index]] = True
         for u in range(4):
             acts = spiked[self.source] & (self.excites == (u < 2))
-            kick = np.zeros(self.n, np.int64)
-            np.add.at(kick, self.target[acts], self.weight[acts, u % 2])
+            for delay in np.unique(self.delay):
+                late, arrival = acts & (self.delay == delay), self.step_index + int(delay) - 1
+                kick = self.pending.setdefault((arrival, u), np.zeros(self.n, np.int64))
+                np.add.at(kick, self.target[late], self.weight[late, u % 2])
+            kick = self.pending.pop((self.step_index, u), np.zeros(self.n, np.int64))
             self.j[u] += kick.astype(self.real) * self.scale
         self.step_index += 1
         return np.flatnonzero(spiked)

@@ -5,6 +5,7 @@ A kernels module offers, with these names and argument orders,
 ============ =================================================================================
 integrate    background current, membrane, threshold, for one part of a block; lists fired neurons
 deliver      rows of fired sources -> integer kicks of the targets of one part
+deliver_delayed  the same into a ring of steps, where synapses have delays (`cpu_delays`)
 select       which of the fired neurons a peer listens to
 census       spikes of each population
 balloon      haemodynamics of the voxels

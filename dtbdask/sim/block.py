@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from dtbdask import rng
 from dtbdask.errors import InputError
+from dtbdask.graph.delays import longest_delay
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameters
 from dtbdask.graph.ranges import spread, tiles_of
 from dtbdask.graph.script import read_script
-from dtbdask.kernels import RECEPTORS, cpu
+from dtbdask.kernels import RECEPTORS, cpu, cpu_delays
 from dtbdask.sim.currents import MEMORIES, begun
+from dtbdask.sim.delays import Delays
 from dtbdask.sim.edges import Edges, collect
 from dtbdask.sim.model import coefficients, receptors
 
@@ -75,8 +77,10 @@ class State:
     j : four (member, neuron) float
         Traces of the receptors; empty where a receptor is off.
     refractory : (member, neuron) uint16, sub-steps
-    kick : (2, member, neuron) unsigned
-        Integer kicks not yet added to the traces, of excitatory and inhibitory sources.
+    kick : (slot, 2, member, neuron) unsigned
+        Integer kicks not yet added to the traces, of excitatory and inhibitory sources: those that
+        act at the beginning of step s in slot s modulo the slots, as many as the longest delay has
+        steps.
     h_t, ca : (member, neuron) float
         Recovery of the T-type calcium current, and [Ca]; empty while they have not begun.
     """
@@ -122,13 +126,18 @@ class Block:
         self._use(spec.network.parameters, {})
         features = self.coefficients.features
         self.edges: Edges = collect(spec.network, spec.ranges, self.bounds, features)
+        self.n_slots = longest_delay(populations)
+        self.delays: Delays | None = None
+        if self.n_slots > 1:
+            heard = np.searchsorted(populations.first, self.edges.heard, side="right") - 1
+            self.delays = Delays.make(populations, self.population, heard)
         self.state = self._initial()
         self._begin()
         self.fired, self._next_fired = np.zeros((2, members, n), np.uint32)
         self.n_fired, self._next_n_fired = np.zeros((2, members, spec.threads), np.int64)
         self._census = np.zeros((members, populations.size.size + 1), np.int32)
         self.spikes = self._census[:, :-1]
-        self._incoming = np.zeros((1, 0), np.uint32)
+        self._incoming: list[tuple[NDArray[np.uint32], int]] = []
         self._key = np.array(rng.split_seed(spec.seed), np.uint32)
         self._scale = np.dtype(spec.dtype).type(spec.network.wiring.weight_scale)
         self._pool = ThreadPoolExecutor(spec.threads - 1) if spec.threads > 1 else None
@@ -146,7 +155,7 @@ class Block:
         self._each_part(lambda part: self._advance(part, self.spec.t_steps))
         self.fired, self._next_fired = self._next_fired, self.fired
         self.n_fired, self._next_n_fired = self._next_n_fired, self.n_fired
-        self._incoming = self._incoming[:, :0]
+        self._incoming = []
         self.step_index += 1
         self.spikes[:] = 0
         cpu.census(
@@ -154,20 +163,45 @@ class Block:
         )
 
     def settle(self) -> None:
-        """Deliver the spikes of the last step and add the kicks to the traces: state at rest."""
+        """Deliver the spikes of the last step and add the kicks to the traces: state at rest.
+
+        Kicks that are due later stay in their slots.
+        """
         self._each_part(lambda part: self._advance(part, 0))
-        self._incoming = self._incoming[:, :0]
+        self._incoming = []
         self.n_fired[:] = 0
 
-    def receive(self, rows: NDArray[np.uint32]) -> None:
-        """Take the rows of the foreign neurons that spiked in the last step.
+    def receive(self, rows: NDArray[np.uint32], age: int = 0) -> None:
+        """Take the rows of foreign neurons that spiked in the last step, or some steps before it.
 
         Parameters
         ----------
         rows : (spike,) uint32
             Rows of the edges.
+        age : int
+            Steps before the last one; less than the shortest delay of their edges.
         """
-        self._incoming = rows[None, :]
+        if rows.size:
+            self._incoming.append((rows[None, :], age))
+
+    def pending(self) -> NDArray[np.unsignedinteger]:
+        """Kicks that are on their way once the block is settled.
+
+        Returns
+        -------
+        (late, 2, member, neuron) unsigned
+            Those that act 1, 2, ... steps after the beginning of the coming step; none without
+            delays. Packed as in `dtbdask.kernels`, the same in every block of a network.
+        """
+        return self.state.kick[self._late()]
+
+    def put_pending(self, kick: NDArray[np.unsignedinteger]) -> None:
+        """Replace them: (late, 2, member, neuron) unsigned."""
+        self.state.kick[self._late()] = kick
+
+    def _late(self) -> Ints:
+        """Slots after that of the coming step, in the order of their steps."""
+        return (self.step_index + np.arange(1, self.n_slots)) % self.n_slots
 
     def global_spikes(self, member: int = 0) -> Ints:
         """Global indices of the neurons that spiked in the last step, ascending: (spike,) int64."""
@@ -303,7 +337,7 @@ class Block:
             ou=alike(base("ou_mean")),
             j=tuple(np.zeros(shape, spec.dtype) if on[u] else empty for u in range(len(RECEPTORS))),
             refractory=np.zeros(shape, np.uint16),
-            kick=np.zeros((2, *shape), self.edges.kick_dtype),
+            kick=np.zeros((self.n_slots, 2, *shape), self.edges.kick_dtype),
             h_t=empty,
             ca=empty,
         )
@@ -322,17 +356,28 @@ class Block:
         self._integrate(part, t_steps)
 
     def _deliver(self, part: int) -> None:
+        self._deliver_lists(part, self.fired, self.n_fired, self.bounds, 0)
+        for rows, age in self._incoming:
+            n_rows = np.array([[rows.shape[1]]])
+            self._deliver_lists(part, rows, n_rows, np.zeros(1, np.int64), age)
+
+    def _deliver_lists(
+        self, part: int, fired: NDArray[np.uint32], n_fired: Ints, bounds: Ints, age: int
+    ) -> None:
+        """Deliver spikes of `age` steps before the last one."""
         edges, kick = self.edges, self.state.kick
         wires = (edges.indptr[part], edges.target, edges.weight, edges.inhibitory)
-        cpu.deliver(kick, self.fired, self.n_fired, self.bounds, *wires)
-        if self._incoming.shape[1]:
-            n_incoming = np.array([[self._incoming.shape[1]]])
-            cpu.deliver(kick, self._incoming, n_incoming, np.zeros(1, np.int64), *wires)
+        if self.delays is None:
+            cpu.deliver(kick[0], fired, n_fired, bounds, *wires)
+            return
+        step = self.step_index - age
+        cpu_delays.deliver_delayed(kick, fired, n_fired, bounds, *wires, step, *self.delays)
 
     def _integrate(self, part: int, t_steps: int) -> None:
         state, c = self.state, self.coefficients
+        kick = state.kick[self.step_index % self.n_slots]
         cpu.integrate(c.features)(
-            state.v, state.ou, state.j, state.refractory, state.kick, c.value, c.factor,
+            state.v, state.ou, state.j, state.refractory, kick, c.value, c.factor,
             self.stretch_stop, self.stretch_population, part, self.bounds, self.tiles,
             self.spec.first_member, self._key, self.step_index, t_steps, self._scale,
             self._next_fired, self._next_n_fired, state.h_t, state.ca,

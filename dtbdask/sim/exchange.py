@@ -35,8 +35,11 @@ class Exchange(Protocol):
     rank: int
     size: int
 
-    def post(self, step: int, outgoing: list[Ids]) -> None:
-        """Send a list to each rank; the own entry is not sent."""
+    def post(self, step: int, outgoing: list[Ids | None]) -> None:
+        """Send a list to each rank; the own entry is not sent.
+
+        To a rank whose entry is None nothing is sent, and nothing is expected from it.
+        """
 
     def wait(self, step: int) -> list[Ids]:
         """What each rank sent in this step; valid until the next `post`."""
@@ -60,6 +63,7 @@ class Loopback:
 
     def __init__(self, rank: int, size: int, board: dict[tuple[int, int], tuple[int, Ids]]) -> None:
         self.rank, self.size, self._board = rank, size, board
+        self._expected = set(range(size)) - {rank}
 
     @classmethod
     def ring(cls, size: int) -> list[Loopback]:
@@ -67,16 +71,20 @@ class Loopback:
         board: dict[tuple[int, int], tuple[int, Ids]] = {}
         return [cls(rank, size, board) for rank in range(size)]
 
-    def post(self, step: int, outgoing: list[Ids]) -> None:
+    def post(self, step: int, outgoing: list[Ids | None]) -> None:
         """Put the lists on the board."""
+        self._expected = {
+            peer for peer, ids in enumerate(outgoing) if ids is not None and peer != self.rank
+        }
         for peer, ids in enumerate(outgoing):
-            if peer != self.rank:
+            if ids is not None and peer != self.rank:
                 self._board[self.rank, peer] = step, ids
 
     def wait(self, step: int) -> list[Ids]:
         """Take the lists from the board."""
         return [
-            NOTHING if peer == self.rank else self._take(peer, step) for peer in range(self.size)
+            self._take(peer, step) if peer in self._expected else NOTHING
+            for peer in range(self.size)
         ]
 
     def _take(self, peer: int, step: int) -> Ids:
@@ -186,12 +194,15 @@ class Tcp:
         self._peers[peer] = _Peer(sock)
         self._selector.register(sock, selectors.EVENT_READ, peer)
 
-    def post(self, step: int, outgoing: list[Ids]) -> None:
+    def post(self, step: int, outgoing: list[Ids | None]) -> None:
         """Send a list to each peer; what the socket does not take at once goes out in `wait`."""
         self._step = step
         self._stay()
         for rank, peer in self._peers.items():
             ids = outgoing[rank]
+            if ids is None:
+                peer.ids = NOTHING
+                continue
             peer.ids = None
             peer.outgoing = memoryview(HEADER.pack(step, ids.size) + ids.tobytes())
             self._send(rank, peer)

@@ -19,6 +19,7 @@ from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.exchange import Exchange, Loopback
+from dtbdask.sim.swaps import Swaps, shortest, unpacked
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -71,6 +72,7 @@ class Gang:
             self.haemodynamics = Haemodynamics(spec.network.populations, spec.members, spec.dt_ms)
         self._rows: list[list[NDArray[np.uint32]]] = []
         self._position: list[list[Ints]] = []
+        self._swaps: list[Swaps] = []
 
     @classmethod
     def local(cls, specs: list[BlockSpec], partition: Partition) -> Gang:
@@ -80,7 +82,8 @@ class Gang:
         return gang
 
     def introduce(self) -> None:
-        """Tell every peer which of its neurons are heard here, and learn what it hears."""
+        """Tell every peer which of its neurons are heard here and how soon, and learn the same."""
+        soonest = []
         for block, exchange in zip(self.blocks, self.exchanges, strict=True):
             heard = block.edges.heard
             owner = self.partition.owner(heard)
@@ -88,10 +91,14 @@ class Gang:
             cuts = np.searchsorted(owner[order], np.arange(1, exchange.size))
             of_peer = np.split(order, cuts)
             self._rows.append([(block.n_neurons + of).astype(np.uint32) for of in of_peer])
-            exchange.post(-1, [self.partition.local(heard[of]).astype(np.uint32) for of in of_peer])
-        for block, exchange in zip(self.blocks, self.exchanges, strict=True):
+            soonest.append(shortest(block, of_peer))
+            lists = [self.partition.local(heard[of]) for of in of_peer]
+            told = zip(soonest[-1], lists, strict=True)
+            exchange.post(-1, [np.append(soon, ids).astype(np.uint32) for soon, ids in told])
+        for block, exchange, soon in zip(self.blocks, self.exchanges, soonest, strict=True):
             asked = exchange.wait(-1)
-            self._position.append([_positions(ids, block.n_neurons) for ids in asked])
+            self._position.append([_positions(ids[1:], block.n_neurons) for ids in asked])
+            self._swaps.append(Swaps.agreed(soon, asked))
 
     def advance(self, n_steps: int, frame_steps: int, spikes: bool) -> Window:
         """Run some steps.
@@ -117,7 +124,7 @@ class Gang:
             for block in self.blocks:
                 block.step()
                 count[k] += block.spikes
-            self._swap(step)
+            self._swap(step, last=k == n_steps - 1)
             if spikes:
                 fired = np.sort(np.concatenate([block.global_spikes() for block in self.blocks]))
                 neurons.append(fired)
@@ -127,16 +134,20 @@ class Gang:
             bold = self.haemodynamics.advance(count, first_step, frame_steps)
         return Window(count, bold, np.concatenate(steps), np.concatenate(neurons))
 
-    def _swap(self, step: int) -> None:
+    def _swap(self, step: int, *, last: bool) -> None:
         if self.partition.n_blocks == 1:
             return
-        for block, exchange, positions in zip(
-            self.blocks, self.exchanges, self._position, strict=True
+        due = []
+        for block, exchange, positions, swaps in zip(
+            self.blocks, self.exchanges, self._position, self._swaps, strict=True
         ):
-            exchange.post(step, [_select(block, position) for position in positions])
-        for block, exchange, rows in zip(self.blocks, self.exchanges, self._rows, strict=True):
-            incoming = zip(rows, exchange.wait(step), strict=True)
-            block.receive(np.concatenate([of_peer[ids] for of_peer, ids in incoming]))
+            swaps.add([_select(block, position) for position in positions])
+            due.append(swaps.due(last=last))
+            exchange.post(step, swaps.take(due[-1]))
+        for block, exchange, rows, n_steps in zip(
+            self.blocks, self.exchanges, self._rows, due, strict=True
+        ):
+            _receive(block, rows, exchange.wait(step), n_steps)
 
     def assign(self, name: str, value: Floats, how: str) -> None:
         """Set a parameter of every population; see `Block.assign`."""
@@ -197,8 +208,23 @@ def _select(block: Block, position: Ints) -> NDArray[np.uint32]:
     return out[:n]
 
 
+def _receive(
+    block: Block, rows: list[NDArray[np.uint32]], messages: list[NDArray[np.uint32]],
+    n_steps: list[int],
+) -> None:  # fmt: skip
+    """Give a block the rows of the neurons of each peer that spiked, by how long ago."""
+    found: dict[int, list[NDArray[np.uint32]]] = {}
+    for of_peer, message, n in zip(rows, messages, n_steps, strict=True):
+        for k, ids in enumerate(unpacked(message, n) if n else []):
+            found.setdefault(n - 1 - k, []).append(of_peer[ids])
+    for age, lists in found.items():
+        block.receive(np.concatenate(lists), age)
+
+
 def _field(block: Block, name: str) -> NDArray[Any]:
-    """A field of the state by name: v, ou, refractory, h_t, ca, or j_ampa and so on."""
+    """A field of the state by name: v, ou, refractory, h_t, ca, j_ampa and so on, or pending."""
+    if name == "pending":
+        return block.pending()
     if name in MEMORIES and name not in block.begun:
         return block.start_of(MEMORIES[name].initial)
     if name.startswith("j_"):

@@ -9,9 +9,10 @@ and, where they are on, I_T + I_DA + I_AHP in the membrane equation: see `dtbdas
 
 One exchange step `dt` has `t_steps` sub-steps `h = dt / t_steps`. V takes forward Euler, J and I_ou
 their exact solutions. The spikes of a step (a neuron's own, or those of its noise) kick J of their
-targets at its end, after the decay: the synaptic delay is one `dt`. Integration resumes from
-V_reset after max(1, round(T_ref / h)) sub-steps. (Lu et al. 2024, Nat. Comput. Sci.; where DTB's
-texts disagree, `docs/model.md` says what is done here.)
+targets at its end, after the decay: the synaptic delay is one `dt`; with an axonal delay they
+do so as many steps later. Integration resumes from V_reset after max(1, round(T_ref / h))
+sub-steps. (Lu et al. 2024, Nat. Comput. Sci.; where DTB's texts disagree, `docs/model.md` says what
+is done here.)
 
 Each parameter is its base, a value for each population or neuron, times a multiplier for each
 member and population: `theta = base * multiplier`. A coefficient linear in its parameter keeps the

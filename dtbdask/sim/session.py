@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dtbdask import config, progress, schema
 from dtbdask.errors import InputError, SessionError, whole_number
+from dtbdask.graph.delays import longest_delay
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameter, check, known
 from dtbdask.graph.partition import Partition
@@ -25,12 +26,13 @@ from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.crew import Crew, Here, Workers, workers
 from dtbdask.sim.currents import INITIAL, MEMORIES
+from dtbdask.sim.delays import check_delays
 from dtbdask.sim.gang import Window
 from dtbdask.sim.record import Recorder, Recording, check_record
 
 Floats = NDArray[np.float64]
 
-LEAST_EDGE_BYTES = 4
+LEAST_EDGE_BYTES, LEAST_KICK_BYTES = 4, 4
 SAFE = 4
 """A block needs less than this many times its edges and state: see `dtbdask.graph.planning`."""
 
@@ -59,7 +61,8 @@ class Session:
     threads : int
         Threads of each block.
     dt_ms : float
-        Exchange step, ms; it is also the synaptic delay.
+        Exchange step, ms; it is also the delay of a synapse without an axonal one. A network with
+        axonal delays has them in steps of its own `dt_ms`, which must be this.
     t_steps : int
         Sub-steps of an exchange step.
     dtype : {"float32", "float64"}
@@ -88,7 +91,7 @@ class Session:
             raise InputError(f"dt_ms is {dt_ms}; expected more than 0 and at most 10 ms")
         if dtype not in ("float32", "float64"):
             raise InputError(f"dtype is {dtype!r}; use 'float32' or 'float64'")
-        _check_network(network)
+        _check_network(network, dt_ms)
         self.network, self.members, self.seed = network, members, seed
         self.dt_ms, self.tr_s = float(dt_ms), float(tr_s)
         self.frame_steps = _n_steps("tr_s", tr_s, dt_ms)
@@ -357,14 +360,9 @@ def _undivided(network: Network, blocks: int | None, wanted: str | Partition) ->
     return _divided(network, 1, wanted, 1)
 
 
-def _check_network(network: Network) -> None:
+def _check_network(network: Network, dt_ms: float) -> None:
     """Refuse what a network has and this version does not simulate."""
-    longest = int(network.populations.mixture.far_delay.max(initial=1))
-    if longest > 1:
-        raise InputError(
-            f"network has axonal delays of up to {longest} steps, which are not simulated yet; "
-            "build it without speed"
-        )
+    check_delays(network, dt_ms)
     if network.attributes.get("scripted_population") and not network.path:
         raise InputError(
             "network has neurons with scripted spikes, which only its store holds; open that"
@@ -380,9 +378,8 @@ def _check_room(
     else:
         told = client.scheduler_info(n_workers=-1)["workers"].values()
         memory = min((w["memory_limit"] or memory_room() for w in told), default=memory_room())
-    least = (
-        network.n_synapses * LEAST_EDGE_BYTES / blocks + network.n_neurons / blocks * 16 * members
-    )
+    state = 16 + LEAST_KICK_BYTES * longest_delay(network.populations)
+    least = (network.n_synapses * LEAST_EDGE_BYTES + network.n_neurons * state * members) / blocks
     if least > memory / SAFE:
         check_session(network, blocks, memory, threads=threads, members=members, dtype=dtype)
 

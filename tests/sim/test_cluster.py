@@ -10,7 +10,7 @@ import dask
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
-from networks import make_brain, make_network
+from networks import delayed, make_brain, make_network, resized
 
 from dtbdask.errors import DTBDaskError, InputError
 from dtbdask.graph.build import build
@@ -81,6 +81,25 @@ def test_spikes_and_bold_are_those_of_one_process(workers, network, meant, tmp_p
         found = np.concatenate([getattr(window, name) for window in windows])
         np.testing.assert_array_equal(found, getattr(meant, name), err_msg=name)
     assert held(workers) == 0, "a closed session left something on the workers"
+
+
+@pytest.mark.parametrize("whole_voxels", [True, False])
+def test_delays_and_seldom_swaps_are_those_of_one_process(workers, whole_voxels):
+    network = make_network(voxels=4, neurons=2400, degree=30, **DRIVE)
+    network = resized(delayed(network, np.arange(4, 16)), [384, 128] * 4)
+    owner = np.repeat([0, 1], 8) if whole_voxels else np.arange(16) % 2
+    made = Partition.of_tiles(owner, network.n_neurons)
+    found = []
+    for client, partition in ((None, "auto"), (workers, made)):
+        with Session(network, client, seed=SEED, partition=partition, tr_s=0.1) as session:
+            windows = [session.advance(n, spikes=True) for n in (1, 61)]
+            found.append((windows, session.state("j_ampa")))
+    (one, j), (other, k) = found
+    np.testing.assert_array_equal(j, k)
+    assert one[1].spike_neuron.size > 500
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a.spike_step, b.spike_step)
+        np.testing.assert_array_equal(a.spike_neuron, b.spike_neuron)
 
 
 @pytest.mark.parametrize("blocks", [1, 2])

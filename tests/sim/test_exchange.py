@@ -73,6 +73,19 @@ class ExchangeTests:
             np.testing.assert_array_equal(received[0][1], sent[1][0])
             np.testing.assert_array_equal(received[1][0], sent[0][1])
 
+    def test_who_is_sent_nothing_sends_nothing_and_is_heard_again_later(self, ring):
+        ends = ring(3)
+        for step in range(12):
+            apart = {(a, b) for a, b in ((0, 1), (0, 2), (1, 2)) if step % (2 + a + b)}
+            sent = [
+                [None if tuple(sorted((a, b))) in apart else ids(step + b, a) for b in range(3)]
+                for a in range(3)
+            ]
+            for rank, received in enumerate(self.swap(ends, step, sent)):
+                for peer, found in enumerate(received):
+                    meant = None if peer == rank else sent[peer][rank]
+                    np.testing.assert_array_equal(found, NOTHING if meant is None else meant)
+
     def test_a_peer_at_another_step_is_an_error_that_names_it(self, ring):
         ends = ring(2)
         ends[1].post(4, [ids(3), NOTHING])

@@ -4,21 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from networks import make_brain, make_network
+from networks import make_network
 
 from dtbdask.errors import CapacityError, InputError
-from dtbdask.graph.build import build
 from dtbdask.sim import session as session_module
 from dtbdask.sim.session import Session
-
-
-def test_axonal_delays_are_refused_not_ignored(tmp_path):
-    brain = make_brain()
-    brain["tract_length"] = (("voxel", "voxel_source"), np.full((3, 3), 30.0))
-    network = build(brain, tmp_path / "a.zarr", neurons=600, degree=10, speed=10.0)
-    with pytest.raises(InputError, match=r"delays of up to 3 steps.*without speed"):
-        Session(network)
-    Session(build(brain, tmp_path / "b.zarr", neurons=600, degree=10, speed=1000.0)).close()
 
 
 def test_scripted_spikes_are_refused_not_ignored():

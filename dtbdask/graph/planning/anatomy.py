@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dtbdask.graph.delays import longest_delay
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import PARAMETERS, Parameters
 from dtbdask.graph.planning.equal_voxels import EqualVoxels
@@ -42,6 +43,8 @@ class Anatomy:
         Synapses in a chunk of the store; 0 where none are stored.
     currents : int
         Auxiliary currents that are on and have a state.
+    delay : int
+        The longest, steps.
     """
 
     neurons: int
@@ -57,6 +60,7 @@ class Anatomy:
     weight_bytes: int = 1
     chunk: int = 0
     currents: int = 0
+    delay: int = 1
 
     @classmethod
     def of_populations(
@@ -69,6 +73,7 @@ class Anatomy:
             m.far_indptr.size - 1, m.far_share.size, np.unique(m.source[m.table >= 0]).size,
             int(populations.degree.max(initial=0)), _on(parameters), own, 1, chunk,
             _currents(parameters),
+            longest_delay(populations),
         )  # fmt: skip
 
     @classmethod

@@ -65,9 +65,10 @@ class Footprint:
     edges
         Targets and weights.
     rows
-        Where the edges of each own and foreign source begin.
+        Where the edges of each own and foreign source begin, and their delays.
     state
-        Of the neurons of all members, with the lists of those that fired.
+        Of the neurons of all members, with the lists of those that fired and the kicks of as many
+        steps as the longest delay has.
     tables
         Populations, recipe, parameters and coefficients.
     peers
@@ -123,10 +124,10 @@ def footprint(anatomy: Anatomy, audience: Audience, n_blocks: int, run: Run) -> 
     packed = (anatomy.weight_bytes == 1) & (not anatomy.paired) & (n <= PACKED_TARGETS)
     weights = np.where(packed, 0, (1 + anatomy.paired) * anatomy.weight_bytes)
     edges = audience.synapses * (4 + weights)
-    rows = 8 * parts * (sources + 1) + sources + 8 * foreign
+    rows = 8 * parts * (sources + 1) + sources + 8 * foreign + _delaying(anatomy, n, sources)
     numbers = 2 + sum(anatomy.receptors) + anatomy.currents
     lists = 8 * n + 4 * anatomy.populations
-    state = members * (n * (run.itemsize * numbers + 2 + 2 * kick) + lists)
+    state = members * (n * (run.itemsize * numbers + 2 + 2 * kick * anatomy.delay) + lists)
     here = np.minimum(anatomy.populations, anatomy.populations * n / anatomy.neurons + 1)
     coefficients = members * anatomy.populations * N_COEFFICIENTS * run.itemsize
     own = anatomy.own * run.itemsize * n
@@ -143,6 +144,12 @@ def footprint(anatomy: Anatomy, audience: Audience, n_blocks: int, run: Run) -> 
         everyone=np.full_like(n, where + 8 * anatomy.neurons / TILE),
         loading=np.maximum(held + 16 * n, loading),
     )  # fmt: skip
+
+
+def _delaying(anatomy: Anatomy, n: Floats, sources: Floats) -> Floats:
+    """Bytes that tell the delays: a list for each source, and two runs for each tract at most."""
+    tracts = anatomy.far * n / anatomy.neurons
+    return (4 * sources + 2 * 6 * tracts) * (anatomy.delay > 1)
 
 
 def _kick_bytes(anatomy: Anatomy) -> int:

@@ -108,7 +108,7 @@ def plan(
     blocks : int
         One on each worker.
     threads, members, dtype, dt_ms
-        As in `Session`; members are those that one block holds.
+        As in `Session`; members are those that one block holds. Delays are in steps of `dt_ms` too.
     rate_hz : float
         Mean firing rate, Hz.
     workers_per_host : int, optional
@@ -136,7 +136,7 @@ def plan(
         "parameters": parameters, "size": size, "stored": synapses == "stored",
     }  # fmt: skip
     if source is not None and voxels is None and partners is None:
-        subject = _of_brain(source, neurons, degree, layout, min_size, speed, seed, **common)
+        subject = _of_brain(source, neurons, degree, layout, min_size, speed, dt_ms, seed, **common)
     elif source is None and voxels is not None and speed is None:
         equal = EqualVoxels.make(
             voxels, neurons, degree, layout, min_size=min_size, partners=partners
@@ -179,11 +179,13 @@ def _weights(weights: tuple[int, int]) -> tuple[int, int]:
 
 def _of_brain(
     source: xr.Dataset, neurons: float, degree: float, layout: str | Layout | Motif, min_size: int,
-    speed: float | None, seed: int, *, weights: tuple[int, int], gamma: dict[str, float],
-    parameters: Mapping[str, ArrayLike] | None, size: int, stored: bool,
+    speed: float | None, dt_ms: float, seed: int, *, weights: tuple[int, int],
+    gamma: dict[str, float], parameters: Mapping[str, ArrayLike] | None, size: int, stored: bool,
 ) -> Subject:  # fmt: skip
     brain = validate_connectome(source)
-    populations = populate(brain, neurons, degree, layout, min_size=min_size, speed=speed)
+    populations = populate(
+        brain, neurons, degree, layout, min_size=min_size, speed=speed, dt_ms=dt_ms
+    )
     recipe = Recipe.make(populations, seed, weights)
     values = Parameters.make(populations.size.size, parameters)
     anatomy = Anatomy.of_populations(
