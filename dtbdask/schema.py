@@ -146,6 +146,12 @@ POSTERIOR = _specs(
 )
 """The posterior store of an assimilation."""
 
+CHECKPOINT = _specs(
+    Array("balloon", ("quantity", "member", "voxel"), "float64", "1", "s in 1/s, f, v and q"),
+)
+"""The checkpoint store. `state/<name>` holds each field of the state, `parameter/`, `multiplier/`
+and `held/` what was changed and what was not yet written: see `dtbdask.sim.checkpoint`."""
+
 
 def provenance() -> dict[str, Any]:
     """Versions and date that every store carries."""
@@ -169,7 +175,7 @@ def create_store(
     ----------
     path : path
         Directory to be made.
-    kind : {"connectome", "network", "recording", "posterior"}
+    kind : {"connectome", "network", "recording", "posterior", "checkpoint"}
         What the store will be.
     attributes : mapping
         Put into the root attribute beside kind, format, status and provenance.
@@ -376,7 +382,7 @@ def open_store(path: str | Path, kind: str, *, status: str = "complete") -> zarr
     ----------
     path : path
         The store.
-    kind : {"connectome", "network", "recording", "posterior"}
+    kind : {"connectome", "network", "recording", "posterior", "checkpoint"}
         What it must be.
     status : {"complete", "any"}
         "any" also opens a store that is still being written.

@@ -31,7 +31,8 @@ from dtbdask.schema import (
 
 CONNECTION = BRAIN["connection"]
 GREY_MATTER = NETWORK["voxel/grey_matter"]
-KINDS = {"network": NETWORK, "recording": RECORDING, "posterior": POSTERIOR}
+KINDS = {"network": NETWORK, "recording": RECORDING, "posterior": POSTERIOR,
+         "checkpoint": schema.CHECKPOINT}  # fmt: skip
 
 
 def small_network(path, **options):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dtbdask.cli.telling import CONNECTOME, as_json, tell, told
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @click.command()
@@ -49,11 +52,16 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
 @click.option("--cluster", default="local", show_default=True, help="local, none, or a scheduler.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Of a local cluster.")
 @click.option("--overwrite", is_flag=True, help="Replace a recording that is there.")
+@click.option(
+    "--checkpoint-every", type=float, help="Biological time between checkpoints, s: see resume."
+)
+@click.option("--checkpoint-wall", type=float, help="Time on the clock between checkpoints, s.")
 @as_json
 @told
 def run(
     network: Path, recording: Path, seconds: float, burn_in: float, record: str, seed: int,
-    tr: float, cluster: str, workers: int, overwrite: bool, as_json: bool,
+    tr: float, cluster: str, workers: int, overwrite: bool, checkpoint_every: float | None,
+    checkpoint_wall: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Simulate NETWORK and write RECORDING (a new .zarr)."""
     from contextlib import nullcontext
@@ -66,16 +74,26 @@ def run(
     place = nullcontext(None) if cluster == "none" else connect(cluster, workers=workers)
     with place as client, Session(opened, client, seed=seed, tr_s=tr) as session:
         quantities = [quantity.strip() for quantity in record.split(",")]
-        session.check_run(seconds, quantities, recording, overwrite=overwrite)
+        kept: dict[str, Any] = {
+            "overwrite": overwrite, "checkpoint_every": checkpoint_every,
+            "checkpoint_wall": checkpoint_wall,
+        }  # fmt: skip
+        session.check_run(seconds, quantities, recording, **kept)
         if burn_in:
             session.run(burn_in)
-        made = session.run(seconds, record=quantities, to=recording, overwrite=overwrite)
+        made = session.run(seconds, record=quantities, to=recording, **kept)
     assert made is not None
-    data = made.to_xarray()
-    figures: dict[str, Any] = {"recording": str(recording), "seconds": seconds}
+    tell(figures_of(recording, made.to_xarray()), as_json, "Recording")
+
+
+def figures_of(path: Path, data: xr.Dataset) -> dict[str, Any]:
+    """What is told of a finished recording."""
+    seconds = data.attrs["n_steps"] * data.attrs["dt_ms"] / 1000
+    figures: dict[str, Any] = {"recording": str(path), "seconds": seconds}
     if "spike_count" in data:
-        figures["mean_rate_hz"] = float(data["spike_count"].sum()) / opened.n_neurons / seconds
-    tell(figures, as_json, "Recording")
+        rate = float(data["spike_count"].sum()) / data.attrs["n_neurons"] / seconds
+        figures["mean_rate_hz"] = rate
+    return figures
 
 
 @click.command()

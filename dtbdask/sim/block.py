@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,21 @@ class BlockSpec:
     def whole(cls, network: Network, seed: int, **options: Any) -> BlockSpec:
         """Spec of a block that has all neurons of a network."""
         return cls(network, np.array([[0, network.n_neurons]]), seed, **options)
+
+
+class Field(NamedTuple):
+    """One quantity of the state at rest.
+
+    Attributes
+    ----------
+    values : (..., member, neuron)
+        Live: what is written here is what the next step begins with.
+    unit, meaning : str
+    """
+
+    values: NDArray[Any]
+    unit: str
+    meaning: str
 
 
 @dataclass
@@ -170,6 +185,61 @@ class Block:
         self._each_part(lambda part: self._advance(part, 0))
         self._incoming = []
         self.n_fired[:] = 0
+
+    def fields(self) -> dict[str, Field]:
+        """All of the state that the next step depends on, by name, once the block is settled.
+
+        Checkpoints and `Session.state` know the state from here: a quantity that is off is absent,
+        and a new one is a new entry.
+        """
+        state = self.state
+        traces = {
+            f"j_{name}": Field(trace, "1", f"trace of the {name} receptor")
+            for name, trace, on in zip(RECEPTORS, state.j, self.receptors, strict=True)
+            if on
+        }
+        memories = {
+            name: Field(getattr(state, name), "1", f"state of the current of {memory.conductance}")
+            for name, memory in MEMORIES.items()
+            if name in self.begun
+        }
+        late = {"pending": Field(self.pending(), "1", "kicks that are due later, by step")}
+        return {
+            "v": Field(state.v, "mV", "membrane potential"),
+            "ou": Field(state.ou, "mV/ms", "background current"),
+            "refractory": Field(state.refractory, "sub-steps", "left of the refractory period"),
+            **traces,
+            **memories,
+            **(late if self.n_slots > 1 else {}),
+        }
+
+    def go_on(
+        self, step: int, parameters: Parameters, multiplier: Mapping[str, Floats],
+        fields: Mapping[str, NDArray[Any]],
+    ) -> None:  # fmt: skip
+        """Be where another block of these neurons and members was.
+
+        Parameters
+        ----------
+        step : int
+            Steps it had made.
+        parameters : Parameters
+        multiplier : mapping of str to (member, population) float64
+        fields : mapping of str to (..., member, neuron)
+            State at rest, by the names of `fields`.
+        """
+        self.settle()
+        self.state.kick[:] = 0  # nothing stays on its way
+        self.begun = frozenset(MEMORIES) & frozenset(fields)
+        for name in MEMORIES:
+            setattr(self.state, name, self.state.v[:, :0].copy())
+        self._take(parameters, multiplier)
+        self.step_index = step
+        for name, field in self.fields().items():
+            if name == "pending":
+                self.put_pending(fields[name])
+            else:
+                np.copyto(field.values, fields[name], casting="same_kind")
 
     def receive(self, rows: NDArray[np.uint32], age: int = 0) -> None:
         """Take the rows of foreign neurons that spiked in the last step, or some steps before it.

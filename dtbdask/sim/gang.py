@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from dtbdask.errors import SessionError
 from dtbdask.graph.partition import Partition
-from dtbdask.kernels import RECEPTORS, cpu
+from dtbdask.kernels import cpu
+from dtbdask.sim import checkpoint
 from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.currents import MEMORIES
@@ -169,6 +170,18 @@ class Gang:
             block.settle()
         return [(block.spec.ranges, np.array(_field(block, name))) for block in self.blocks]
 
+    def fields(self) -> dict[str, tuple[str, str]]:
+        """Unit and meaning of each field of the state that is on."""
+        return {name: field[1:] for name, field in self.blocks[0].fields().items()}
+
+    def changes(self) -> checkpoint.Changes:
+        """What was done to the parameters since the session began."""
+        return checkpoint.changes(self.blocks[0])
+
+    def restore(self, store: str) -> None:
+        """Take state, step, parameters and haemodynamics from a checkpoint."""
+        checkpoint.put(store, self.blocks, self.haemodynamics)
+
     def balloon(self) -> Floats:
         """Haemodynamic state of this gang's members: (4, member, voxel) float64."""
         return self._whole().balloon.state
@@ -222,12 +235,10 @@ def _receive(
 
 
 def _field(block: Block, name: str) -> NDArray[Any]:
-    """A field of the state by name: v, ou, refractory, h_t, ca, j_ampa and so on, or pending."""
+    """A field of the state by name; where it is off, its start or zeros."""
     if name == "pending":
         return block.pending()
     if name in MEMORIES and name not in block.begun:
         return block.start_of(MEMORIES[name].initial)
-    if name.startswith("j_"):
-        trace = block.state.j[RECEPTORS.index(name.removeprefix("j_"))]
-        return trace if trace.size else np.zeros_like(block.state.v)
-    return getattr(block.state, name)  # type: ignore[no-any-return]
+    fields = block.fields()
+    return fields[name].values if name in fields else np.zeros_like(block.state.v)

@@ -38,24 +38,37 @@ class Column:
     def __init__(
         self, group: zarr.Group, spec: schema.Array, tail: tuple[int, ...], rows: int
     ) -> None:
-        self._array = schema.create(group, spec, (0, *tail), (rows, *tail))
-        self._rows, self._held = rows, np.zeros((0, *tail), spec.dtype)
+        if spec.name in group:
+            self._array = schema.array(group, spec.name)
+        else:
+            self._array = schema.create(group, spec, (0, *tail), (rows, *tail))
+        self._rows, self.held = rows, np.zeros((0, *tail), spec.dtype)
+
+    @property
+    def written(self) -> int:
+        """Rows on disk."""
+        return int(self._array.shape[0])
+
+    def cut(self, written: int, held: NDArray[Any] | None) -> None:
+        """Go back to when there were fewer rows on disk, and some held: (row, ...)."""
+        self._array.resize((written, *self._array.shape[1:]))
+        self.held = self.held[:0] if held is None else held
 
     def append(self, values: NDArray[Any]) -> None:
         """Add rows: (row, ...)."""
-        self._held = np.concatenate([self._held, values.astype(self._held.dtype)])
-        self._flush(self._held.shape[0] // self._rows * self._rows)
+        self.held = np.concatenate([self.held, values.astype(self.held.dtype)])
+        self._flush(self.held.shape[0] // self._rows * self._rows)
 
     def finish(self) -> None:
         """Write what is left."""
-        self._flush(self._held.shape[0])
+        self._flush(self.held.shape[0])
 
     def _flush(self, n: int) -> None:
         if n:
             start = self._array.shape[0]
             self._array.resize((start + n, *self._array.shape[1:]))
-            self._array[start:] = self._held[:n]
-            self._held = self._held[n:]
+            self._array[start:] = self.held[:n]
+            self.held = self.held[n:]
 
 
 class Recorder:
@@ -78,7 +91,6 @@ class Recorder:
         self, path: str | Path, network: Network, record: tuple[str, ...],
         attributes: dict[str, Any], *, overwrite: bool,
     ) -> None:  # fmt: skip
-        populations = network.populations
         about = {
             "network": network.path,
             "recipe_sha256": network.attributes.get("recipe_sha256", ""),
@@ -92,8 +104,38 @@ class Recorder:
         }
         self.path = Path(path)
         self.group = schema.create_store(path, "recording", about, overwrite=overwrite)
+        self._lay_out(network, record)
+
+    @classmethod
+    def reopened(cls, path: str | Path, network: Network, store: Path) -> Recorder:
+        """Recorder of an unfinished recording, cut back to when a checkpoint was written.
+
+        Parameters
+        ----------
+        path : path
+            Of the recording.
+        network : Network
+        store : path
+            Of the checkpoint.
+        """
+        kept = schema.open_store(store, "checkpoint")
+        rows = schema.root_of(kept).get("rows", {})
+        made = cls.__new__(cls)
+        made.path = Path(path)
+        made.group = zarr.open_group(made.path, mode="r+", zarr_format=3)
+        made._lay_out(network, tuple(schema.root_of(made.group)["record"]))
+        for name, column in made._columns.items():
+            held = schema.read(kept, f"held/{name}") if rows else None
+            column.cut(rows.get(name, 0), held)
+        return made
+
+    def _lay_out(self, network: Network, record: tuple[str, ...]) -> None:
+        """Write the tables of the populations, and begin the columns or take up those there."""
+        populations = network.populations
         for name in ("voxel", "excitatory", "size"):
             spec = schema.NETWORK[f"population/{name}"]
+            if spec.name in self.group:  # perhaps without its values
+                del self.group[spec.name]
             schema.write(self.group, spec, getattr(populations, name))
         tails = {"spike_count": (populations.size.size,), "bold": (len(network.labels),)}
         wanted = {
@@ -111,6 +153,18 @@ class Recorder:
         """Append the rows of one window to the arrays that are recorded."""
         for name, column in self._columns.items():
             column.append(values[name])
+
+    def has(self, name: str) -> bool:
+        """Whether an array is recorded."""
+        return name in self._columns
+
+    def rows(self) -> dict[str, int]:
+        """Rows of each array that are on disk."""
+        return {name: column.written for name, column in self._columns.items()}
+
+    def held(self) -> dict[str, NDArray[Any]]:
+        """Rows of each array that wait for their chunk to be full: (row, ...)."""
+        return {name: column.held for name, column in self._columns.items()}
 
     def finish(self) -> Recording:
         """Write the rest and mark the recording complete."""

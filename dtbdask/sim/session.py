@@ -22,12 +22,14 @@ from dtbdask.graph.planning.capacity import check_session, memory_room
 from dtbdask.graph.ranges import spread
 from dtbdask.kernels import RECEPTORS
 from dtbdask.rng import TILE
+from dtbdask.sim import checkpoint
 from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.crew import Crew, Here, Workers, workers
 from dtbdask.sim.currents import INITIAL, MEMORIES
 from dtbdask.sim.delays import check_delays
 from dtbdask.sim.gang import Window
+from dtbdask.sim.moments import Moments, beside, steps_of
 from dtbdask.sim.record import Recorder, Recording, check_record
 
 Floats = NDArray[np.float64]
@@ -94,11 +96,12 @@ class Session:
         _check_network(network, dt_ms)
         self.network, self.members, self.seed = network, members, seed
         self.dt_ms, self.tr_s = float(dt_ms), float(tr_s)
-        self.frame_steps = _n_steps("tr_s", tr_s, dt_ms)
+        self.t_steps, self.dtype = t_steps, dtype
+        self.frame_steps = steps_of("tr_s", tr_s, dt_ms)
         self.step = 0
         common: dict[str, Any] = {
             "seed": seed,
-            "dt_ms": dt_ms,
+            "dt_ms": self.dt_ms,
             "t_steps": t_steps,
             "dtype": dtype,
             "threads": threads,
@@ -127,7 +130,8 @@ class Session:
 
     def run(
         self, seconds: float, *, record: Sequence[str] = (), to: str | Path | None = None,
-        overwrite: bool = False,
+        overwrite: bool = False, checkpoint_every: float | None = None,
+        checkpoint_wall: float | None = None,
     ) -> Recording | None:  # fmt: skip
         """Simulate, going on from where the session is.
 
@@ -141,39 +145,77 @@ class Session:
             Store of the recording; needed if and only if something is recorded.
         overwrite : bool
             Replace a recording that is there.
+        checkpoint_every : float, optional
+            Biological time between checkpoints, s. They are kept in a folder beside the recording,
+            and `dtbdask.sim.restart.resume_run` goes on from the last after an accident.
+        checkpoint_wall : float, optional
+            Time on the clock after which there is a checkpoint at the end of a window, s.
 
         Returns
         -------
         Recording or None
         """
-        n_steps, wanted = self.check_run(seconds, record, to, overwrite=overwrite)
+        n_steps, wanted = self.check_run(
+            seconds, record, to, overwrite=overwrite, checkpoint_every=checkpoint_every,
+            checkpoint_wall=checkpoint_wall,
+        )  # fmt: skip
+        moments = Moments.of(checkpoint_every, checkpoint_wall, self.dt_ms)
         recorder = None
         if to is not None:
-            recorder = Recorder(to, self.network, wanted, self._about(n_steps), overwrite=overwrite)
+            about = self._about(n_steps)
+            if moments is not None:  # before the recording, so that whoever finds it finds both
+                about |= moments.protocol(to, seconds, self.network)
+                self._keep(beside(to), moments.run)
+            recorder = Recorder(to, self.network, wanted, about, overwrite=overwrite)
+        return self.go_on(n_steps, recorder, moments)
+
+    def go_on(
+        self, n_steps: int, recorder: Recorder | None, moments: Moments | None
+    ) -> Recording | None:
+        """Advance in windows, and write down what is seen and when it is time for a checkpoint.
+
+        Parameters
+        ----------
+        n_steps : int
+        recorder : Recorder, optional
+        moments : Moments, optional
+            Of checkpoints; only with a recorder.
+
+        Returns
+        -------
+        Recording or None
+        """
+        spikes = recorder is not None and recorder.has("spike_step")
         window_steps = whole_number(
             "dtbdask.session.window-steps", config.get("session.window-steps"), 1
         )
         with progress.track("Simulating", n_steps, "steps") as done:
-            for start in range(0, n_steps, window_steps):
-                steps = min(window_steps, n_steps - start)
-                window = self.advance(steps, spikes="spikes" in wanted)
+            while n_steps:
+                steps = min(window_steps, n_steps)
+                if moments is not None:
+                    steps = moments.cut(steps)
+                window = self.advance(steps, spikes=spikes)
+                n_steps -= steps
                 if recorder is not None:
                     recorder.write(
                         spike_count=window.spike_count[:, 0], bold=window.bold[:, 0],
                         spike_step=window.spike_step, spike_neuron=window.spike_neuron,
                     )  # fmt: skip
+                    if moments is not None and moments.due(steps) and n_steps:
+                        self._keep(beside(recorder.path), moments.run, recorder)
                 done(steps)
         return recorder.finish() if recorder is not None else None
 
     def check_run(
         self, seconds: float, record: Sequence[str] = (), to: str | Path | None = None,
-        *, overwrite: bool = False,
+        *, overwrite: bool = False, checkpoint_every: float | None = None,
+        checkpoint_wall: float | None = None,
     ) -> tuple[int, tuple[str, ...]]:  # fmt: skip
         """Steps and quantities of a run; what `run` would refuse is refused here.
 
         Parameters
         ----------
-        seconds, record, to, overwrite
+        seconds, record, to, overwrite, checkpoint_every, checkpoint_wall
             As in `run`.
 
         Returns
@@ -182,13 +224,103 @@ class Session:
         record : tuple of str
         """
         self._open_crew()
-        n_steps = _n_steps("seconds", seconds, self.dt_ms)
+        n_steps = steps_of("seconds", seconds, self.dt_ms)
         wanted = check_record(tuple(record))
         if bool(wanted) != (to is not None):
             raise InputError(f"record is {wanted} and to is {to}; give both or neither")
+        if Moments.of(checkpoint_every, checkpoint_wall, self.dt_ms) is not None:
+            if to is None:
+                raise InputError(
+                    "checkpoints of a run are kept beside its recording: give to and record, or "
+                    "call checkpoint between two runs"
+                )
+            checkpoint.check_free(beside(to), overwrite=overwrite)
         if to is not None:
             schema.check_free(to, "recording", overwrite=overwrite)
         return n_steps, wanted
+
+    def checkpoint(self, path: str | Path) -> Path:
+        """Write down all that the next step depends on; the session goes on unchanged.
+
+        Parameters
+        ----------
+        path : path
+            Folder of two generations, made if need be: the older one is replaced.
+
+        Returns
+        -------
+        pathlib.Path
+            Of the store written.
+        """
+        return self._keep(path)
+
+    @classmethod
+    def resume(
+        cls, path: str | Path, network: Network, client: Any = None, *, blocks: int | None = None,
+        partition: str | Partition = "auto", threads: int = 1,
+    ) -> Self:  # fmt: skip
+        """A session that goes on from a checkpoint, as the one that wrote it would have.
+
+        Parameters
+        ----------
+        path : path
+            Folder of checkpoints, of which the newest complete one counts, or one of them.
+        network : Network
+            That of the checkpoint; it may be kept in another place, or otherwise.
+        client, blocks, partition, threads
+            As of any session: the spikes do not depend on them.
+
+        Raises
+        ------
+        InputError
+            The checkpoint is of another network.
+        StoreError
+            There is no complete one, or it is damaged or of a newer format.
+        """
+        store = checkpoint.newest(path)
+        root = schema.read_root(store)
+        checkpoint.check(store, root, checkpoint.identity(network))
+        made = {name: root[name] for name in checkpoint.OF_SESSION}
+        session = cls(network, client, blocks=blocks, partition=partition, threads=threads, **made)
+        try:
+            session.restore(store)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def restore(self, path: str | Path) -> None:
+        """Put this session where a checkpoint was: state, step, parameters, haemodynamics.
+
+        Parameters
+        ----------
+        path : path
+            Folder of checkpoints, or one of them.
+
+        Raises
+        ------
+        InputError
+            It is of another network, or of a session with another seed, dtype, number of members,
+            step or repetition time; nothing was changed.
+        StoreError
+            There is no complete one, or it is damaged or of a newer format.
+        """
+        store = checkpoint.newest(path)
+        root = schema.read_root(store)
+        checkpoint.check(store, root, self._identity())
+        names, there = (
+            set(known) - set(MEMORIES) for known in (self._ask("fields")[0], root["fields"])
+        )
+        if names != there:  # the state of a current begins when it is switched on
+            raise InputError(
+                f"{store}: its state is {', '.join(sorted(there))}; here it is "
+                f"{', '.join(sorted(names))}"
+            )
+        self._ask("restore", str(store))
+        if self._haemodynamics is not None:
+            group = schema.open_store(store, "checkpoint")
+            self._haemodynamics.balloon.put(schema.read(group, "balloon"))
+        self.step = root["step"]
 
     def advance(self, n_steps: int, *, spikes: bool = False) -> Window:
         """Run some steps as one task a worker, and return what was seen.
@@ -282,13 +414,7 @@ class Session:
                   *MEMORIES)  # fmt: skip
         if name not in fields:
             raise InputError(f"state {name!r} is unknown; known are {', '.join(fields)}")
-        parts = [part for parts in self._ask("state", name) for part in parts]
-        if self.members > 1:
-            return np.concatenate([values for _, values in parts])
-        whole = np.empty((1, self.network.n_neurons), parts[0][1].dtype)
-        for ranges, values in parts:
-            whole[:, spread(ranges)] = values
-        return whole
+        return self._whole(name)
 
     def balloon(self) -> Floats:
         """Haemodynamic state of an ensemble: (4, member, voxel) float64."""
@@ -327,6 +453,35 @@ class Session:
         if self._crew is None:
             raise SessionError("the session is closed; make a new one")
         return self._crew
+
+    def _whole(self, name: str) -> NDArray[Any]:
+        """A field of the state of all neurons and members: (..., member, neuron)."""
+        parts = [part for parts in self._ask("state", name) for part in parts]
+        if self.members > 1:
+            return np.concatenate([values for _, values in parts], axis=-2)
+        leading = parts[0][1].shape[:-1]
+        whole = np.empty((*leading, self.network.n_neurons), parts[0][1].dtype)
+        for ranges, values in parts:
+            whole[..., spread(ranges)] = values
+        return whole
+
+    def _keep(self, path: str | Path, run: str = "", recorder: Recorder | None = None) -> Path:
+        """Write a checkpoint, of a run that is recorded with the rows not yet on disk."""
+        fields = self._ask("fields")[0]
+        changed = checkpoint.joined(self._ask("changes"), self.members)
+        about = {**self._identity(), "step": self.step, "run": run}
+        held = {}
+        if recorder is not None:
+            about["rows"], held = recorder.rows(), recorder.held()
+        alone = self._haemodynamics
+        return checkpoint.write(
+            path, about, changed, self.balloon() if alone is None else alone.balloon.state,
+            ((name, told, self._whole(name)) for name, told in fields.items()), held,
+        )  # fmt: skip
+
+    def _identity(self) -> dict[str, Any]:
+        of_session = {name: getattr(self, name) for name in checkpoint.OF_SESSION}
+        return {**checkpoint.identity(self.network), **of_session}
 
     def _about(self, n_steps: int) -> dict[str, Any]:
         return {
@@ -393,12 +548,3 @@ def _changeable(parameter: str) -> Parameter:
             f"{parameter} acts at the start of a session only; change it by dtbdask.modify"
         )
     return known(parameter)
-
-
-def _n_steps(name: str, seconds: float, dt_ms: float) -> int:
-    steps = seconds * 1000 / dt_ms
-    if not (1 <= steps < 2**53 and abs(steps - round(steps)) < 1e-6):
-        raise InputError(
-            f"{name} is {seconds:g}; expected a positive multiple of dt = {dt_ms:g} ms"
-        )
-    return round(steps)
