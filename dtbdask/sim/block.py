@@ -16,6 +16,7 @@ from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameters
 from dtbdask.graph.ranges import spread, tiles_of
 from dtbdask.kernels import RECEPTORS, cpu
+from dtbdask.sim.changes import Change
 from dtbdask.sim.edges import Edges, collect
 from dtbdask.sim.model import coefficients, receptors
 
@@ -111,7 +112,7 @@ class Block:
         self.run_stop, self.run_population = _runs(self._counted())
         self.bounds = _parts(n, spec.threads)
         self.receptors = receptors(spec.network.parameters)
-        self._use(spec.network.parameters, {})
+        self.use(spec.network.parameters, {})
         features = self.coefficients.features
         self.edges: Edges = collect(spec.network, spec.ranges, self.bounds, features)
         self.state = self._initial()
@@ -170,39 +171,19 @@ class Block:
         found: Ints = self.tiles[local // rng.TILE] * rng.TILE + local % rng.TILE
         return found
 
-    def assign(self, name: str, value: Floats, how: str) -> None:
-        """Set a parameter of every population.
-
-        Parameters
-        ----------
-        name : str
-            Parameter.
-        value : (member, population) or (1, population) float64
-            Of the members of this block, or of all alike.
-        how : {"assign", "multiply"}
-            Replace the base, or set the multiplier relative to it.
-        """
-        if how == "multiply":
-            self._use(self.parameters, {**self.multiplier, name: value})
-            return
-        others = {k: v for k, v in self.parameters.neuron.items() if k != name}
-        base = Parameters({**self.parameters.population, name: value}, others)
-        self._use(base, _without(self.multiplier, name))
-
-    def assign_neuron(self, name: str, value: Floats) -> None:
-        """Set the per-neuron base of a parameter: (neuron,) float64 of the whole network."""
-        n = self.spec.network.n_neurons
-        base = self.parameters.with_neuron(
-            {name: value}, n, self.spec.network.populations.population_of(0, n)
-        )
-        self._use(base, _without(self.multiplier, name))
+    def change(self, change: Change) -> None:
+        """Change a parameter from the next step on."""
+        spec = self.spec
+        members = range(spec.first_member, spec.first_member + spec.members)
+        held = (self.parameters, self.multiplier)
+        self.use(*change.applied(held, spec.network.populations, members))
 
     def close(self) -> None:
         """Let the threads go."""
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _use(self, parameters: Parameters, multiplier: Mapping[str, Floats]) -> None:
+    def use(self, parameters: Parameters, multiplier: Mapping[str, Floats]) -> None:
         """Take parameters, and find the stretches of neurons with the same coefficients.
 
         The receptors of the start stay: the weights of the others were never loaded.
@@ -226,8 +207,20 @@ class Block:
             noise=parameters.on("noise_rate"),
         )
         self.coefficients = replace(made, features=features)
+        self.join()
+
+    def join(self, group: Ints | None = None) -> None:
+        """Find the stretches of neurons with the same coefficients.
+
+        Parameters
+        ----------
+        group : (population,) int64, optional
+            Only populations of one group are joined.
+        """
         value = self.coefficients.value
         same = (value[:, 1:] == value[:, :-1]).all(axis=(0, 2))
+        if group is not None:
+            same &= group[1:] == group[:-1]
         alike = np.concatenate([[0], np.cumsum(~same)])  # number of the set of each population
         self.stretch_stop, _ = _runs(alike[self.population])
         self.stretch_population = self.population[self.stretch_stop - 1]
@@ -297,11 +290,6 @@ class Block:
             self.spec.first_member, self._key, self.step_index, t_steps, self._scale,
             self._next_fired, self._next_n_fired,
         )  # fmt: skip
-
-
-def _without(multiplier: Mapping[str, Floats], name: str) -> dict[str, Floats]:
-    """The multipliers but that of a parameter which was given a new base."""
-    return {k: v for k, v in multiplier.items() if k != name}
 
 
 def _runs(values: Ints) -> tuple[Ints, Ints]:

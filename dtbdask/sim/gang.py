@@ -17,6 +17,8 @@ from dtbdask.graph.partition import Partition
 from dtbdask.kernels import RECEPTORS, cpu
 from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.bold import Haemodynamics
+from dtbdask.sim.changes import Change, Held
+from dtbdask.sim.drive import Drive, driven
 from dtbdask.sim.exchange import Exchange, Loopback
 
 Floats = NDArray[np.float64]
@@ -68,6 +70,7 @@ class Gang:
         if len(specs) == partition.n_blocks:
             spec = specs[0]
             self.haemodynamics = Haemodynamics(spec.network.populations, spec.members, spec.dt_ms)
+        self._before: list[Held] = []
         self._rows: list[list[NDArray[np.uint32]]] = []
         self._position: list[list[Ints]] = []
 
@@ -92,7 +95,9 @@ class Gang:
             asked = exchange.wait(-1)
             self._position.append([_positions(ids, block.n_neurons) for ids in asked])
 
-    def advance(self, n_steps: int, frame_steps: int, spikes: bool) -> Window:
+    def advance(
+        self, n_steps: int, frame_steps: int, spikes: bool, drive: Drive | None = None
+    ) -> Window:
         """Run some steps.
 
         Parameters
@@ -102,17 +107,21 @@ class Gang:
             Steps of a BOLD frame.
         spikes : bool
             Also return every spike of member 0.
+        drive : Drive, optional
+            What stimuli do in these steps.
 
         Returns
         -------
         Window
         """
+        put = driven(self.blocks, drive)
         members, populations = self.blocks[0].spikes.shape
         count = np.zeros((n_steps, members, populations), np.int32)
         first_step = self.blocks[0].step_index
         steps, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for k in range(n_steps):
             step = self.blocks[0].step_index
+            put(k)
             for block in self.blocks:
                 block.step()
                 count[k] += block.spikes
@@ -121,6 +130,7 @@ class Gang:
                 fired = np.sort(np.concatenate([block.global_spikes() for block in self.blocks]))
                 neurons.append(fired)
                 steps.append(np.full(fired.size, step))
+        put(n_steps)
         bold = np.zeros((0, members, 0))
         if self.haemodynamics is not None:
             bold = self.haemodynamics.advance(count, first_step, frame_steps)
@@ -137,17 +147,25 @@ class Gang:
             incoming = zip(rows, exchange.wait(step), strict=True)
             block.receive(np.concatenate([of_peer[ids] for of_peer, ids in incoming]))
 
-    def assign(self, name: str, value: Floats, how: str) -> None:
-        """Set a parameter of every population; see `Block.assign`."""
+    def change(self, change: Change) -> None:
+        """Change a parameter in every block; `undo` takes it back."""
+        self._before = [(block.parameters, block.multiplier) for block in self.blocks]
         for block in self.blocks:
-            first = block.spec.first_member
-            rows = slice(first, first + block.spec.members) if value.shape[0] > 1 else slice(None)
-            block.assign(name, value[rows], how)
+            block.change(change)
 
-    def assign_neuron(self, name: str, value: Floats) -> None:
-        """Set the per-neuron base of a parameter."""
-        for block in self.blocks:
-            block.assign_neuron(name, value)
+    def undo(self) -> None:
+        """Take the last change back, which some block refused."""
+        for block, before in zip(self.blocks, self._before, strict=True):
+            block.use(*before)
+
+    def held(self, name: str) -> tuple[Floats, Floats, bool]:
+        """Base and multiplier, (member, population), and whether neurons have their own."""
+        block = self.blocks[0]
+        parameters = block.parameters
+        shape = (block.spec.members, parameters.population["c"].shape[-1])
+        base = np.broadcast_to(parameters.population[name], shape)
+        multiplier = np.broadcast_to(block.multiplier.get(name, 1.0), shape)
+        return base, multiplier, name in parameters.neuron
 
     def state(self, name: str) -> list[tuple[Ints, NDArray[Any]]]:
         """Ranges of neurons and values of a state field, for each block, all kicks delivered."""

@@ -165,7 +165,7 @@ def test_a_session_refused_on_the_workers_leaves_nothing_there(workers, network)
 @pytest.mark.parametrize(
     "refused",
     [
-        lambda session: session.set_neuron("g_ampa", np.ones(3)),
+        lambda session: session.set("g_ampa", np.ones(3), neuron="all"),
         lambda session: session.set("t_ref", 1e6),
         lambda session: session.state("spin"),
     ],
