@@ -7,13 +7,14 @@ one changes nothing, the order of lesions does not matter, and 0.5 of a weight o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import dask.array as da
 import numpy as np
+import zarr
 from numpy.typing import ArrayLike, NDArray
 
 from dtbdask import schema
@@ -27,6 +28,9 @@ from dtbdask.graph.wiring import InEdges
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Weights = NDArray[np.unsignedinteger]
+
+STRETCH = 1 << 20
+"""Neurons whose first synapses are read together."""
 
 
 @dataclass(frozen=True)
@@ -94,21 +98,19 @@ class Lesioned:
             return read
         return lambda start, stop: self._scaled(read(start, stop), start, stop)
 
-    def weights_of(self, source: Ints, weight: Weights, synapse: Ints) -> Weights:
-        """Scaled weights of some synapses.
+    def lazy(self, source: da.Array, weight: da.Array) -> da.Array:
+        """Scaled weights of all synapses, from those of the intact network: lazy Dask arrays."""
+        synapse = da.arange(source.shape[0], chunks=source.chunks[0], dtype=np.int64)
+        scaled: da.Array = da.blockwise(
+            self.of_synapses(), "sp", source, "s", weight, "sp", synapse, "s", dtype=weight.dtype
+        )
+        return scaled
 
-        Parameters
-        ----------
-        source : (synapse,) uint32
-        weight : (synapse, pair) uint8 or uint32
-            Of the intact network; left as they are.
-        synapse : (synapse,) int64
-            Their numbers, in target order.
-        """
-        return self._weights(source, weight, _population(self.first_synapse, synapse))
+    def of_synapses(self) -> Callable[[Any, Weights, Ints], Weights]:
+        """A function of sources, weight pairs and numbers of synapses: their scaled weights."""
+        return partial(_of_synapses, self._scales, self._first_synapse())
 
-    @cached_property
-    def first_synapse(self) -> Ints:
+    def _first_synapse(self) -> Ints:
         """First synapse of the neurons of each population: (population,) int64."""
         first = self.populations.first
         if isinstance(self.intact, FromRecipe):
@@ -116,27 +118,57 @@ class Lesioned:
         if isinstance(self.intact, Held):
             return self.intact.edges.indptr[first]
         assert isinstance(self.intact, Imported)
-        group = schema.open_store(self.intact.path, "network")
-        parts = [schema.read(group, "synapse/indptr", k, k + 1) for k in first.tolist()]
+        group, n, parts = (
+            zarr.open_group(self.intact.path, mode="r"),
+            self.populations.n_neurons,
+            [],
+        )
+        for start in range(0, n, STRETCH):
+            stop = min(start + STRETCH, n)
+            low, high = np.searchsorted(first, [start, stop])
+            indptr = schema.read(group, "synapse/indptr", start, stop)
+            parts.append(indptr[first[low:high] - start])
         return np.concatenate(parts)
 
     @cached_property
-    def _target(self) -> Bools:
-        """Populations that hear less through some lesion: (population,) bool."""
-        targets = [lesion.target for lesion in self.lesions if lesion.scale != 1]
-        return np.any([np.zeros(self.populations.size.size, bool), *targets], axis=0)
+    def _scales(self) -> _Scales:
+        return _Scales(self.populations.first, self.lesions)
 
     def _scaled(self, edges: InEdges, start: int, stop: int) -> InEdges:
-        low, high = _population(self.populations.first, np.array([start, max(start, stop - 1)]))
-        if not self._target[low : high + 1].any():
+        scales = self._scales
+        low, high = _population(scales.first, np.array([start, max(start, stop - 1)]))
+        if not scales.target[low : high + 1].any():
             return edges
         target = np.repeat(self.populations.population_of(start, stop), np.diff(edges.indptr))
-        return replace(edges, weight=self._weights(edges.source, edges.weight, target))
+        return replace(edges, weight=scales.weights(edges.source, edges.weight, target))
 
-    def _weights(self, source: Any, weight: Weights, target: Ints) -> Weights:
-        """Scaled weights, in an array of their own, by the populations of their targets."""
-        at = np.flatnonzero(self._target[target])
-        there, of = target[at], _population(self.populations.first, source[at].astype(np.int64))
+
+@dataclass(frozen=True)
+class _Scales:
+    """How lesions scale a weight, by the populations of its source and target.
+
+    Attributes
+    ----------
+    first : (population,) int64
+        First neuron of each.
+    lesions : tuple of Lesion
+    """
+
+    first: Ints
+    lesions: tuple[Lesion, ...]
+
+    @cached_property
+    def target(self) -> Bools:
+        """Populations that hear less through some lesion: (population,) bool."""
+        hears_less = np.zeros(self.first.size, bool)
+        for lesion in self.lesions:
+            hears_less |= lesion.target & (lesion.scale < 1)
+        return hears_less
+
+    def weights(self, source: Any, weight: Weights, target: Ints) -> Weights:
+        """Scaled weights, in an array of their own; `target` is of populations."""
+        at = np.flatnonzero(self.target[target])
+        there, of = target[at], _population(self.first, source[at])
         scale = np.ones(at.size)
         for lesion in self.lesions:
             scale[lesion.target[there] & lesion.source[of]] *= lesion.scale
@@ -144,12 +176,11 @@ class Lesioned:
         made[at] = np.rint(weight[at] * scale[:, None]).astype(weight.dtype)
         return made
 
-    def lazy(self, source: da.Array, weight: da.Array) -> da.Array:
-        """Scaled weights of all synapses, from those of the intact network: lazy Dask arrays."""
-        synapse = da.arange(source.shape[0], chunks=source.chunks[0], dtype=np.int64)
-        return da.blockwise(
-            self.weights_of, "sp", source, "s", weight, "sp", synapse, "s", dtype=weight.dtype
-        )
+
+def _of_synapses(
+    scales: _Scales, first_synapse: Ints, source: Any, weight: Weights, synapse: Ints
+) -> Weights:
+    return scales.weights(source, weight, _population(first_synapse, synapse))
 
 
 def intact(synapses: Synapses) -> Synapses:
@@ -168,8 +199,8 @@ def lesioned(
     if not 0 <= factor <= 1:
         raise InputError(f"scale is {scale!r}; expected a number from 0 (removed) to 1 (intact)")
     told = {"source": tell(source), "target": tell(target), "scale": factor}
-    masks = (_mask(network, chosen) for chosen in (source, target))
-    return _with(network, (Lesion(*masks, factor, told),))
+    lesion = Lesion(_mask(network, source), _mask(network, target), factor, told)
+    return _with(network, (lesion,))
 
 
 def reopened(path: str, lesions: tuple[Lesion, ...]) -> Network:
@@ -191,6 +222,7 @@ def _mask(network: Network, chosen: str | ArrayLike | None) -> Bools:
     return mask
 
 
-def _population(first: Ints, number: Ints) -> Ints:
+def _population(first: Ints, number: Any) -> Ints:
     """Population of each neuron, or synapse, of populations that begin at `first`."""
-    return np.searchsorted(first, number, side="right") - 1
+    found: Ints = np.searchsorted(first, number, side="right") - 1
+    return found

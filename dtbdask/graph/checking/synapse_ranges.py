@@ -43,11 +43,11 @@ def reader(synapses: Synapses) -> Callable[[int, int], Pairs]:
 
 
 def _lesioned_reader(synapses: Lesioned) -> Callable[[int, int], Pairs]:
-    read = reader(synapses.intact)
+    read, of_synapses = reader(synapses.intact), synapses.of_synapses()
 
     def scaled(start: int, stop: int) -> Pairs:
         source, weight = read(start, stop)
-        return source, synapses.weights_of(source, weight, np.arange(start, stop))
+        return source, of_synapses(source, weight, np.arange(start, stop))
 
     return scaled
 
