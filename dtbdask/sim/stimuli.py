@@ -328,7 +328,7 @@ def drive_of(bounds: list[Bound], first: int, n_steps: int, dt_ms: float) -> Dri
 
 def _pulses(step: Ints, width: float, period: float) -> Floats:
     """One in a pulse, zero between; width and period in steps. Pulse k begins at rint(k period)."""
-    last = np.floor((step + 0.5) / period)
+    last = np.floor((step + 1) / period)  # or one too many: a period has two steps at least
     last -= np.rint(last * period) > step
     made: Floats = (step - np.rint(last * period) < np.rint(width)).astype(np.float64)
     return made
