@@ -114,6 +114,7 @@ class Gang:
         -------
         Window
         """
+        self._before = []  # frees what the last change replaced
         put = driven(self.blocks, drive)
         members, populations = self.blocks[0].spikes.shape
         count = np.zeros((n_steps, members, populations), np.int32)
