@@ -49,8 +49,11 @@ def read_change(
         Of the session.
     parameter : str
     value : float, (chosen,) or (member, chosen) float
-    population, neuron, member, how
-        As in `dtbdask.sim.session.Session.set`.
+    population : names, (index,) int or (population,) bool, or None
+    neuron : "all", (index,) int or (neuron,) bool, or None
+    member : int, (index,) int or (member,) bool, or None
+    how : str
+        All as in `dtbdask.sim.session.Session.set`.
     """
     if parameter == "excluded":
         raise InputError("excluded belongs to the network; change it by dtbdask.modify")
