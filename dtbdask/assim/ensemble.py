@@ -80,7 +80,7 @@ class Ensemble:
             for index, name in enumerate(parameters):
                 own = int(network.attributes.get("seed") or 0)
                 factors = gamma_factors(own, index, network.n_neurons, gamma_shape)
-                self._session.set_neuron(name, factors)
+                self._session.set(name, factors, neuron="all")
 
     def put(self, h: Floats) -> None:
         """Set the hyper-parameters.

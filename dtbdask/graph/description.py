@@ -115,6 +115,7 @@ def figures(network: Network) -> dict[str, Any]:
     optional = {
         "versions": about.get("versions"), "members": about.get("members"),
         "gamma": about.get("gamma"), "modified": len(about.get("modified", [])),
+        "lesions": len(about.get("lesions", [])),
     }  # fmt: skip
     return told | {name: value for name, value in optional.items() if value}
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 from dask.utils import parse_bytes
+from numpy.typing import ArrayLike
 
 from dtbdask import config, schema
 from dtbdask.errors import StoreError, whole_number
@@ -88,6 +89,12 @@ class Network:
         import dask.array as da
         import xarray as xr
 
+        from dtbdask.graph.lesions import Lesioned
+
+        if isinstance(self.wiring, Lesioned):
+            data = replace(self, wiring=self.wiring.intact).synapses
+            lazily = self.wiring.lazy(data["source"].data, data["weight"].data)
+            return data.assign(weight=data["weight"].copy(data=lazily))
         if isinstance(self.wiring, Stored | Imported):
             source, weight = (
                 da.from_zarr(self.path, component=f"synapse/{name}")
@@ -103,8 +110,39 @@ class Network:
             {"source": ("synapse", source), "weight": (("synapse", "pair"), weight, scale)}
         )
 
+    def lesioned(
+        self, *, source: str | ArrayLike | None = None, target: str | ArrayLike | None = None,
+        scale: float = 0.0,
+    ) -> Network:  # fmt: skip
+        """The network with its connections between some populations weakened or removed.
+
+        It shares everything with this one, and weights are scaled where they are read.
+
+        Parameters
+        ----------
+        source, target : str, sequence of str, (index,) int or (population,) bool, optional
+            Populations that the connections come from and end on: by the name of a population
+            ("V1 E"), a slot ("L5E"), a voxel ("V1"), or "E" or "I"; by index; or by mask. By
+            default all.
+        scale : float
+            0, which removes them, to 1. Lesions on one another multiply; a weight is rounded once,
+            half to even, to the integers that weights are.
+
+        Returns
+        -------
+        Network
+            Its attribute `lesions` lists all of them.
+        """
+        from dtbdask.graph.lesions import lesioned
+
+        return lesioned(self, source, target, scale)
+
     def __reduce__(self) -> tuple[Callable[..., Network], tuple[Any, ...]]:
         """Travel as a path where there is one: the other side opens the same store."""
+        from dtbdask.graph.lesions import Lesioned, reopened
+
+        if self.path and isinstance(self.wiring, Lesioned):
+            return reopened, (self.path, self.wiring.lesions)
         if self.path:
             return open_network, (self.path,)
         parts = (self.populations, self.parameters, self.wiring, self.labels, self.attributes)

@@ -153,14 +153,14 @@ class Parameters:
             known(name)
         neuron = {name: check(name, value, n_neurons, "neuron") for name, value in values.items()}
         made = Parameters(self.population, {**self.neuron, **neuron})
-        of_all = {"v_reset": np.min, "v_th": np.max}
+        of_all = {"v_reset": (np.min, np.max), "v_th": (np.max, np.min)}
         reset, threshold = (
             made.neuron[name]
             if name in made.neuron
             else np.full(n_neurons, extreme(made.population[name]))
             if population is None
-            else made.population[name][population]
-            for name, extreme in of_all.items()
+            else worst(np.atleast_2d(made.population[name]), axis=0)[population]
+            for name, (extreme, worst) in of_all.items()
         )
         bad = np.flatnonzero(reset >= threshold)
         if bad.size:

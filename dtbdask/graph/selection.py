@@ -119,7 +119,8 @@ def tell(values: Any) -> Any:
         return array.tolist()
     kind = np.dtype(array.dtype).newbyteorder("<")
     digest = hashlib.sha256(np.ascontiguousarray(array, kind).tobytes()).hexdigest()
+    shape = {"shape": list(array.shape)} if array.ndim > 1 else {}
     return {
-        "count": int(array.size), "low": array.min().item(), "high": array.max().item(),
+        "count": int(array.size), **shape, "low": array.min().item(), "high": array.max().item(),
         "sha256": digest,
     }  # fmt: skip

@@ -18,6 +18,7 @@ from dtbdask.graph.parameters import Parameters
 from dtbdask.graph.ranges import spread, tiles_of
 from dtbdask.graph.script import read_script
 from dtbdask.kernels import RECEPTORS, cpu, cpu_delays
+from dtbdask.sim.changes import Change
 from dtbdask.sim.currents import MEMORIES, begun
 from dtbdask.sim.delays import Delays
 from dtbdask.sim.edges import Edges, collect
@@ -231,9 +232,7 @@ class Block:
         self.settle()
         self.state.kick[:] = 0  # nothing stays on its way
         self.begun = frozenset(MEMORIES) & frozenset(fields)
-        for name in MEMORIES:
-            setattr(self.state, name, self.state.v[:, :0].copy())
-        self._take(parameters, multiplier)
+        self.take(parameters, multiplier)
         self.step_index = step
         for name, field in self.fields().items():
             if name == "pending":
@@ -283,39 +282,19 @@ class Block:
         found: Ints = self.tiles[local // rng.TILE] * rng.TILE + local % rng.TILE
         return found
 
-    def assign(self, name: str, value: Floats, how: str) -> None:
-        """Set a parameter of every population.
-
-        Parameters
-        ----------
-        name : str
-            Parameter.
-        value : (member, population) or (1, population) float64
-            Of the members of this block, or of all alike.
-        how : {"assign", "multiply"}
-            Replace the base, or set the multiplier relative to it.
-        """
-        if how == "multiply":
-            self._take(self.parameters, {**self.multiplier, name: value})
-            return
-        others = {k: v for k, v in self.parameters.neuron.items() if k != name}
-        base = Parameters({**self.parameters.population, name: value}, others)
-        self._take(base, _without(self.multiplier, name))
-
-    def assign_neuron(self, name: str, value: Floats) -> None:
-        """Set the per-neuron base of a parameter: (neuron,) float64 of the whole network."""
-        n = self.spec.network.n_neurons
-        base = self.parameters.with_neuron(
-            {name: value}, n, self.spec.network.populations.population_of(0, n)
-        )
-        self._take(base, _without(self.multiplier, name))
+    def change(self, change: Change) -> None:
+        """Change a parameter from the next step on."""
+        spec = self.spec
+        members = range(spec.first_member, spec.first_member + spec.members)
+        held = (self.parameters, self.multiplier)
+        self.take(*change.applied(held, spec.network.populations, members))
 
     def begin_current(self, name: str) -> None:
         """Begin the state of the current of a conductance that some member has, here or not."""
         fields = {field for field, memory in MEMORIES.items() if memory.conductance == name}
         if fields - self.begun:
             self.begun |= fields
-            self._take(self.parameters, self.multiplier)
+            self.take(self.parameters, self.multiplier)
 
     def start_of(self, name: str) -> NDArray[np.floating]:
         """Value of a parameter from which a state begins: (member, neuron) float."""
@@ -329,15 +308,18 @@ class Block:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _take(self, parameters: Parameters, multiplier: Mapping[str, Floats]) -> None:
-        """Take parameters, and begin the state of the currents that they switch on."""
+    def take(self, parameters: Parameters, multiplier: Mapping[str, Floats]) -> None:
+        """Take parameters; the state of the currents that they switch on begins."""
         self._use(parameters, multiplier)
         self._begin()
 
     def _begin(self) -> None:
-        for field in self.begun:
-            if not getattr(self.state, field).size:
-                setattr(self.state, field, self.start_of(MEMORIES[field].initial))
+        """Have the state of those currents that have begun, and of no others."""
+        for name, memory in MEMORIES.items():
+            if name not in self.begun:
+                setattr(self.state, name, self.state.v[:, :0].copy())
+            elif not getattr(self.state, name).size:
+                setattr(self.state, name, self.start_of(memory.initial))
 
     def _use(self, parameters: Parameters, multiplier: Mapping[str, Floats]) -> None:
         """Take parameters, and find the stretches of neurons with the same coefficients.
@@ -368,8 +350,20 @@ class Block:
             adaptation="ca" in self.begun,
         )
         self.coefficients = replace(made, features=features)
+        self.join()
+
+    def join(self, group: Ints | None = None) -> None:
+        """Find the stretches of neurons with the same coefficients.
+
+        Parameters
+        ----------
+        group : (population,) int64, optional
+            Only populations of one group are joined.
+        """
         value = self.coefficients.value
         same = (value[:, 1:] == value[:, :-1]).all(axis=(0, 2))
+        if group is not None:
+            same &= group[1:] == group[:-1]
         alike = np.concatenate([[0], np.cumsum(~same)])  # number of the set of each population
         self.stretch_stop, _ = _runs(alike[self.population])
         self.stretch_population = self.population[self.stretch_stop - 1]
@@ -453,11 +447,6 @@ class Block:
             self._next_fired, self._next_n_fired, state.h_t, state.ca,
             self.script.at(self.step_index),
         )  # fmt: skip
-
-
-def _without(multiplier: Mapping[str, Floats], name: str) -> dict[str, Floats]:
-    """The multipliers but that of a parameter which was given a new base."""
-    return {k: v for k, v in multiplier.items() if k != name}
 
 
 def _runs(values: Ints) -> tuple[Ints, Ints]:

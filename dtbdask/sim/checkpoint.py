@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 GENERATIONS = ("0.zarr", "1.zarr")
 """Names of the two stores in a folder of checkpoints."""
 
-OF_NETWORK = ("n_neurons", "n_synapses", "weight_scale", "recipe_sha256")
+OF_NETWORK = ("n_neurons", "n_synapses", "weight_scale", "recipe_sha256", "lesions")
 """What makes a network the same for a checkpoint, wherever and however it is kept."""
 
 OF_SESSION = ("seed", "members", "dtype", "dt_ms", "t_steps", "tr_s")
@@ -107,7 +107,8 @@ def identity(network: Network) -> dict[str, Any]:
         network.populations, network.parameters, about.get("seed") or 0,
         tuple(about.get("weights", (0, 255))),
     )  # fmt: skip
-    values = (network.n_neurons, network.n_synapses, float(network.wiring.weight_scale), digest)
+    scale, lesions = float(network.wiring.weight_scale), about.get("lesions", [])
+    values = (network.n_neurons, network.n_synapses, scale, digest, lesions)
     return dict(zip(OF_NETWORK, values, strict=True))
 
 

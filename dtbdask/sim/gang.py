@@ -18,7 +18,9 @@ from dtbdask.kernels import cpu
 from dtbdask.sim import checkpoint
 from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.bold import Haemodynamics
+from dtbdask.sim.changes import Change, Held
 from dtbdask.sim.currents import MEMORIES
+from dtbdask.sim.drive import Drive, driven
 from dtbdask.sim.exchange import Exchange, Loopback
 from dtbdask.sim.swaps import Swaps, shortest, unpacked
 
@@ -71,6 +73,7 @@ class Gang:
         if len(specs) == partition.n_blocks:
             spec = specs[0]
             self.haemodynamics = Haemodynamics(spec.network.populations, spec.members, spec.dt_ms)
+        self._before: list[tuple[Held, frozenset[str]]] = []
         self._rows: list[list[NDArray[np.uint32]]] = []
         self._position: list[list[Ints]] = []
         self._swaps: list[Swaps] = []
@@ -101,7 +104,9 @@ class Gang:
             self._position.append([_positions(ids[1:], block.n_neurons) for ids in asked])
             self._swaps.append(Swaps.agreed(soon, asked))
 
-    def advance(self, n_steps: int, frame_steps: int, spikes: bool) -> Window:
+    def advance(
+        self, n_steps: int, frame_steps: int, spikes: bool, drive: Drive | None = None
+    ) -> Window:
         """Run some steps.
 
         Parameters
@@ -111,17 +116,22 @@ class Gang:
             Steps of a BOLD frame.
         spikes : bool
             Also return every spike of member 0.
+        drive : Drive, optional
+            What stimuli do in these steps.
 
         Returns
         -------
         Window
         """
+        self._before = []  # frees what the last change replaced
+        put = driven(self.blocks, drive)
         members, populations = self.blocks[0].spikes.shape
         count = np.zeros((n_steps, members, populations), np.int32)
         first_step = self.blocks[0].step_index
         steps, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for k in range(n_steps):
             step = self.blocks[0].step_index
+            put(k)
             for block in self.blocks:
                 block.step()
                 count[k] += block.spikes
@@ -130,6 +140,7 @@ class Gang:
                 fired = np.sort(np.concatenate([block.global_spikes() for block in self.blocks]))
                 neurons.append(fired)
                 steps.append(np.full(fired.size, step))
+        put(n_steps)
         bold = np.zeros((0, members, 0))
         if self.haemodynamics is not None:
             bold = self.haemodynamics.advance(count, first_step, frame_steps)
@@ -150,19 +161,30 @@ class Gang:
         ):
             _receive(block, rows, exchange.wait(step), n_steps)
 
-    def assign(self, name: str, value: Floats, how: str) -> None:
-        """Set a parameter of every population; see `Block.assign`."""
+    def change(self, change: Change) -> None:
+        """Change a parameter in every block; `undo` takes it back."""
+        self._before = [
+            ((block.parameters, block.multiplier), block.begun) for block in self.blocks
+        ]
         for block in self.blocks:
-            first = block.spec.first_member
-            rows = slice(first, first + block.spec.members) if value.shape[0] > 1 else slice(None)
-            block.assign(name, value[rows], how)
-            if how == "assign" and value.any():
-                block.begin_current(name)
+            block.change(change)
+            if change.how != "multiply" and change.value.any():
+                block.begin_current(change.parameter)
 
-    def assign_neuron(self, name: str, value: Floats) -> None:
-        """Set the per-neuron base of a parameter."""
-        for block in self.blocks:
-            block.assign_neuron(name, value)
+    def undo(self) -> None:
+        """Take the last change back, which some block refused."""
+        for block, (held, begun) in zip(self.blocks, self._before, strict=True):
+            block.begun = begun
+            block.take(*held)
+
+    def held(self, name: str) -> tuple[Floats, Floats, bool]:
+        """Base and multiplier, (member, population), and whether neurons have their own."""
+        block = self.blocks[0]
+        parameters = block.parameters
+        shape = (block.spec.members, parameters.population["c"].shape[-1])
+        base = np.broadcast_to(parameters.population[name], shape)
+        multiplier = np.broadcast_to(block.multiplier.get(name, 1.0), shape)
+        return base, multiplier, name in parameters.neuron
 
     def state(self, name: str) -> list[tuple[Ints, NDArray[Any]]]:
         """Ranges of neurons and values of a state field, for each block, all kicks delivered."""

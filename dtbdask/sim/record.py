@@ -95,6 +95,7 @@ class Recorder:
             "network": network.path,
             "recipe_sha256": network.attributes.get("recipe_sha256", ""),
             "source": network.attributes.get("source", ""),
+            "lesions": list(network.attributes.get("lesions", [])),
             "n_neurons": network.n_neurons,
             "n_synapses": network.n_synapses,
             "labels": list(network.labels),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,6 @@ from dtbdask import config, progress, schema
 from dtbdask.errors import InputError, SessionError, whole_number
 from dtbdask.graph.delays import longest_delay
 from dtbdask.graph.network import Network
-from dtbdask.graph.parameters import Parameter, check, known
 from dtbdask.graph.partition import Partition
 from dtbdask.graph.partition import partition as divide
 from dtbdask.graph.planning.capacity import check_session, memory_room
@@ -25,12 +25,15 @@ from dtbdask.rng import TILE
 from dtbdask.sim import checkpoint
 from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.bold import Haemodynamics
+from dtbdask.sim.changes import Change
 from dtbdask.sim.crew import Crew, Here, Workers, workers
-from dtbdask.sim.currents import INITIAL, MEMORIES
+from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.delays import check_delays
 from dtbdask.sim.gang import Window
 from dtbdask.sim.moments import Moments, beside, steps_of
+from dtbdask.sim.protocol import entry, read_change, told_stimulus
 from dtbdask.sim.record import Recorder, Recording, check_record
+from dtbdask.sim.stimuli import Bound, Stimulus, bind, drive_of, read_stimulus, written
 
 Floats = NDArray[np.float64]
 
@@ -99,6 +102,8 @@ class Session:
         self.t_steps, self.dtype = t_steps, dtype
         self.frame_steps = steps_of("tr_s", tr_s, dt_ms)
         self.step = 0
+        self._changes: list[dict[str, Any]] = []
+        self._stimuli: list[Bound] = []
         common: dict[str, Any] = {
             "seed": seed,
             "dt_ms": self.dt_ms,
@@ -320,7 +325,9 @@ class Session:
         if self._haemodynamics is not None:
             group = schema.open_store(store, "checkpoint")
             self._haemodynamics.balloon.put(schema.read(group, "balloon"))
-        self.step = root["step"]
+        self.step, self._changes = root["step"], list(root["changes"])
+        given = [read_stimulus(stimulus) for stimulus in root["stimuli"]]
+        self._stimuli = [bind(stimulus, self.network, 0, self.dt_ms) for stimulus in given]
 
     def advance(self, n_steps: int, *, spikes: bool = False) -> Window:
         """Run some steps as one task a worker, and return what was seen.
@@ -337,7 +344,8 @@ class Session:
             Of the whole network and all members.
         """
         n_steps = whole_number("n_steps", n_steps, 1)
-        windows = self._ask("advance", n_steps, self.frame_steps, spikes)
+        drive = drive_of(self._stimuli, self.step, n_steps, self.dt_ms)
+        windows = self._ask("advance", n_steps, self.frame_steps, spikes, drive)
         first, self.step = self.step, self.step + n_steps
         if len(windows) == 1:
             return windows[0]  # type: ignore[no-any-return]
@@ -352,51 +360,67 @@ class Session:
         bold = self._haemodynamics.advance(counts, first, self.frame_steps)
         return Window(counts, bold, steps[order], neurons[order])
 
-    def set(self, parameter: str, value: ArrayLike, *, how: str = "assign") -> None:
-        """Change a parameter from the next step on.
+    def set(
+        self, parameter: str, value: ArrayLike, *, population: str | ArrayLike | None = None,
+        neuron: str | ArrayLike | None = None, member: int | ArrayLike | None = None,
+        how: str = "assign",
+    ) -> None:  # fmt: skip
+        """Change a parameter from the next step on, for all or for those that are chosen.
 
         Parameters
         ----------
         parameter : str
             Name in `dtbdask.graph.parameters.PARAMETERS`.
-        value : float, (population,) or (member, population) float
-            In the unit of the parameter, or a factor.
-        how : {"assign", "multiply"}
-            Replace the value, or set its multiplier relative to the stored base.
+        value : float, (chosen,) or (member, chosen) float
+            In the unit of the parameter; or a factor; or the shape of gamma factors. One for all
+            that are chosen or one for each, in the order of indices as given or of the network.
+        population : str, sequence of str, (index,) int or (population,) bool, optional
+            Populations: by the name of one ("V1 E"), a slot ("L5E"), a voxel ("V1"), or "E" or "I";
+            by index; or by mask. By default all.
+        neuron : (index,) int, (neuron,) bool or "all", optional
+            Single neurons, instead of populations; the others keep their values.
+        member : int, (index,) int or (member,) bool, optional
+            Members of the ensemble; by default all. They share the values of single neurons.
+        how : {"assign", "multiply", "gamma"}
+            Replace the value, of neurons too; or set the multiplier of populations, always relative
+            to their base, so that 1 gives it back after 0; or give each neuron the base of its
+            population times a factor from Gamma(shape, rate = shape), which follows from the seed,
+            the parameter and the neuron alone.
         """
-        spec = _changeable(parameter)
-        if how not in ("assign", "multiply"):
-            raise InputError(f"how is {how!r}; use 'assign' or 'multiply'")
-        shape = (self.members, self.network.populations.size.size)
+        change = read_change(
+            self.network, self.members, self.seed, parameter, value,
+            population=population, neuron=neuron, member=member, how=how,
+        )  # fmt: skip
+        self._check_neurons(change)
         try:
-            values = np.atleast_2d(np.asarray(value, dtype=np.float64))
-            spread = np.array(np.broadcast_to(values, (values.shape[0], shape[1])))
-            np.broadcast_to(spread, shape)
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"{parameter}: shape {np.shape(value)} does not spread to numbers for "
-                f"(member, population), here {shape}"
-            ) from error
-        if how == "assign":
-            for row in spread:
-                check(parameter, row, shape[1], "population")
-        elif not (np.isfinite(spread) & ((spread > 0) | ((spread == 0) & (spec.low <= 0)))).all():
-            least = "0" if spec.low <= 0 else "above 0"
-            raise InputError(f"{parameter}: multipliers must be finite and {least} or more")
-        self._ask("assign", parameter, spread, how)
+            self._ask("change", change)
+        except InputError:
+            self._ask("undo")  # where it was not refused
+            raise
+        told = {"population": population, "neuron": neuron, "member": member}
+        self._changes.append(entry(self.step, parameter=parameter, **told, how=how, value=value))
 
-    def set_neuron(self, parameter: str, value: ArrayLike) -> None:
-        """Give a parameter a base value of its own for each neuron.
+    def stimulate(self, *stimuli: Stimulus) -> None:
+        """Add stimuli, from now or from their onset on; all members get the same.
 
         Parameters
         ----------
-        parameter : str
-        value : (neuron,) float
-            Of the whole network.
+        *stimuli : Stimulus
+            See `dtbdask.sim.stimuli`.
         """
-        _changeable(parameter)
-        values = check(parameter, value, self.network.n_neurons, "neuron")
-        self._ask("assign_neuron", parameter, values)
+        bounds = [bind(stimulus, self.network, self.step, self.dt_ms) for stimulus in stimuli]
+        for name in {name: None for bound in bounds for name in bound.stimulus.drives}:
+            if self._held(name)[2]:
+                raise InputError(
+                    f"{name} has values by neuron, so populations cannot be stimulated"
+                )
+        self._stimuli += bounds
+        self._changes += [told_stimulus(self.step, stimulus) for stimulus in stimuli]
+
+    @property
+    def changes(self) -> list[dict[str, Any]]:
+        """Log of all changes and stimuli, in order, with the step at which they were given."""
+        return deepcopy(self._changes)
 
     def state(self, name: str) -> NDArray[Any]:
         """A field of the neurons' state, all kicks delivered.
@@ -446,6 +470,28 @@ class Session:
         """Close the session."""
         self.close()
 
+    def _held(self, name: str) -> tuple[Floats, Floats, bool]:
+        """Base and multiplier, (member, population) of all, and whether neurons have their own."""
+        base, multiplier, own = zip(*self._ask("held", name), strict=True)
+        if self.members == 1:
+            return base[0], multiplier[0], own[0]
+        return np.concatenate(base), np.concatenate(multiplier), own[0]
+
+    def _check_neurons(self, change: Change) -> None:
+        """Refuse values by neuron where members differ, or where stimuli need populations."""
+        if not change.meets_neurons(True, self.members):
+            return
+        base, multiplier, own = self._held(change.parameter)
+        if not change.meets_neurons(own, self.members):
+            return
+        change.check_shared(base, multiplier, self.network.populations)
+        for bound in self._stimuli:
+            if bound.stop > self.step and change.parameter in bound.stimulus.drives:
+                raise InputError(
+                    f"{change.parameter} cannot have values by neuron while populations are "
+                    f"stimulated, here until {bound.stop * self.dt_ms:g} ms"
+                )
+
     def _ask(self, method: str, *arguments: Any) -> list[Any]:
         return self._open_crew().call(method, *arguments)
 
@@ -469,7 +515,10 @@ class Session:
         """Write a checkpoint, of a run that is recorded with the rows not yet on disk."""
         fields = self._ask("fields")[0]
         changed = checkpoint.joined(self._ask("changes"), self.members)
-        about = {**self._identity(), "step": self.step, "run": run}
+        about = {
+            **self._identity(), "step": self.step, "run": run, "changes": self._changes,
+            "stimuli": [written(bound.stimulus) for bound in self._stimuli],
+        }  # fmt: skip
         held = {}
         if recorder is not None:
             about["rows"], held = recorder.rows(), recorder.held()
@@ -486,7 +535,7 @@ class Session:
     def _about(self, n_steps: int) -> dict[str, Any]:
         return {
             "seed": self.seed, "dt_ms": self.dt_ms, "tr_s": self.tr_s, "first_step": self.step,
-            "n_steps": n_steps, "frame_steps": self.frame_steps,
+            "n_steps": n_steps, "frame_steps": self.frame_steps, "changes": self.changes,
         }  # fmt: skip
 
 
@@ -537,14 +586,3 @@ def _check_room(
     least = (network.n_synapses * LEAST_EDGE_BYTES + network.n_neurons * state * members) / blocks
     if least > memory / SAFE:
         check_session(network, blocks, memory, threads=threads, members=members, dtype=dtype)
-
-
-def _changeable(parameter: str) -> Parameter:
-    """The parameter of this name, if a session may change it."""
-    if parameter == "excluded":
-        raise InputError("excluded belongs to the network; change it by dtbdask.modify")
-    if parameter in INITIAL:
-        raise InputError(
-            f"{parameter} acts at the start of a session only; change it by dtbdask.modify"
-        )
-    return known(parameter)

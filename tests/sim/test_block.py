@@ -11,6 +11,7 @@ from dtbdask import rng
 from dtbdask.errors import InputError
 from dtbdask.kernels import RECEPTORS
 from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.changes import Change
 
 DRIVE = {"noise_rate": 0.01}
 SEED = 12
@@ -31,6 +32,17 @@ def live(network, ranges=None, **options):
 
 def per_population(value, members=1):
     return np.broadcast_to(np.asarray(value, float), (members, 6)).copy()
+
+
+def assign(block, name, value, how):
+    """Change a parameter of all populations: (1, population), or of each member as well."""
+    first = block.spec.first_member
+    member = None if len(value) == 1 else first + np.arange(len(value))
+    block.change(Change(name, how, value, member=member))
+
+
+def assign_neuron(block, name, own):
+    block.change(Change(name, "assign", own[None], neuron=slice(None)))
 
 
 def same(block, oracle, n_steps=40):
@@ -147,18 +159,18 @@ def test_a_value_assigned_or_multiplied_acts_from_the_next_step_on(network, name
     ):
         block, oracle = live(network), Oracle(network, seed=SEED)
         same(block, oracle)
-        block.assign(name, given_values, how)
+        assign(block, name, given_values, how)
         same(block, oracle.going_on(**meant))
 
 
 def test_multipliers_are_relative_to_the_base_and_not_to_each_other(network):
     block, twin = live(network), live(network)
     for factor in (0.5, 0.0, 3.0):
-        block.assign("g_ampa", per_population(factor), "multiply")
+        assign(block, "g_ampa", per_population(factor), "multiply")
         block.step()
-        twin.assign("g_ampa", per_population(factor), "multiply")
+        assign(twin, "g_ampa", per_population(factor), "multiply")
         twin.step()
-    block.assign("g_ampa", per_population(1.0), "multiply")
+    assign(block, "g_ampa", per_population(1.0), "multiply")
     meant = live(network).coefficients
     np.testing.assert_array_equal(block.coefficients.value, meant.value)
     assert block.coefficients.features == meant.features
@@ -167,47 +179,47 @@ def test_multipliers_are_relative_to_the_base_and_not_to_each_other(network):
 @pytest.mark.parametrize("name", ["g_gaba_a", "ou_mean", "noise_rate"])
 def test_zero_and_back_is_as_if_nothing_had_been(network, name):
     block, oracle = live(network), Oracle(network, seed=SEED)
-    block.assign(name, per_population(0.0), "assign")
+    assign(block, name, per_population(0.0), "assign")
     silent = Oracle(make_network(**{**DRIVE, name: 0.0}), seed=SEED)
     silent.ou = oracle.ou
     same(block, silent, 30)
-    block.assign(name, per_population(network.parameters.population[name]), "assign")
+    assign(block, name, per_population(network.parameters.population[name]), "assign")
     same(block, silent.going_on(network), 30)
     assert block.global_spikes().size
 
 
 def test_a_factor_after_a_value_multiplies_that_value(network):
     block = live(network)
-    block.assign("g_ampa", per_population(0.004), "assign")
-    block.assign("g_ampa", per_population(2.0), "multiply")
+    assign(block, "g_ampa", per_population(0.004), "assign")
+    assign(block, "g_ampa", per_population(2.0), "multiply")
     twin = live(network)
-    twin.assign("g_ampa", per_population(0.008), "assign")
+    assign(twin, "g_ampa", per_population(0.008), "assign")
     np.testing.assert_array_equal(block.coefficients.value, twin.coefficients.value)
 
 
 def test_a_value_after_a_factor_is_that_value(network):
     block, twin = live(network), live(network)
-    block.assign("g_ampa", per_population(2.0), "multiply")
+    assign(block, "g_ampa", per_population(2.0), "multiply")
     for b in (block, twin):
-        b.assign("g_ampa", per_population(0.004), "assign")
+        assign(b, "g_ampa", per_population(0.004), "assign")
     np.testing.assert_array_equal(block.coefficients.value, twin.coefficients.value)
 
 
 def test_values_of_neurons_replace_those_assigned_before(network):
     own = np.linspace(0.001, 0.003, network.n_neurons)
     block, twin = live(network), live(network)
-    block.assign("g_ampa", per_population(0.004), "assign")
+    assign(block, "g_ampa", per_population(0.004), "assign")
     for b in (block, twin):
-        b.assign_neuron("g_ampa", own)
+        assign_neuron(b, "g_ampa", own)
     np.testing.assert_array_equal(block.coefficients.value, twin.coefficients.value)
     np.testing.assert_array_equal(block.coefficients.factor, twin.coefficients.factor)
 
 
 def test_an_assigned_value_replaces_those_of_neurons(network):
     block, twin = live(network), live(network)
-    block.assign_neuron("g_ampa", np.linspace(0.001, 0.003, network.n_neurons))
+    assign_neuron(block, "g_ampa", np.linspace(0.001, 0.003, network.n_neurons))
     for b in (block, twin):
-        b.assign("g_ampa", per_population(0.004), "assign")
+        assign(b, "g_ampa", per_population(0.004), "assign")
     np.testing.assert_array_equal(block.coefficients.value, twin.coefficients.value)
     assert block.coefficients.factor.shape == twin.coefficients.factor.shape
 
@@ -216,7 +228,7 @@ def test_a_block_takes_its_ranges_of_the_values_of_neurons(network):
     own = np.linspace(-51, -46, network.n_neurons)
     block, whole = live(network, RANGES), live(network)
     for b in (block, whole):
-        b.assign_neuron("v_th", own)
+        assign_neuron(b, "v_th", own)
     np.testing.assert_array_equal(block.coefficients.factor, whole.coefficients.factor[:, OWN])
     np.testing.assert_array_equal(block.coefficients.factor[0], own[OWN].astype("float32"))
 
@@ -230,7 +242,7 @@ def test_what_is_on_elsewhere_is_on_here(network, name):
     features = block.coefficients.features
     assert not features.background
     assert not features.noise
-    block.assign_neuron(name, elsewhere)
+    assign_neuron(block, name, elsewhere)
     features = block.coefficients.features
     assert (features.background, features.noise) == (name == "ou_mean", name == "noise_rate")
 
@@ -239,7 +251,7 @@ def test_a_receptor_that_is_off_here_but_wanted_elsewhere_is_refused_here_too(ne
     elsewhere = np.zeros(network.n_neurons)
     elsewhere[0] = 0.01
     with pytest.raises(InputError, match="g_nmda was zero everywhere"):
-        live(network, RANGES).assign_neuron("g_nmda", elsewhere)
+        assign_neuron(live(network, RANGES), "g_nmda", elsewhere)
 
 
 @pytest.mark.parametrize("how", ["assign", "neuron"])
@@ -249,9 +261,9 @@ def test_a_receptor_that_is_off_is_switched_on_in_full_or_not_at_all(network, na
     block = live(network)
     try:
         if how == "assign":
-            block.assign(name, per_population(0.001), "assign")
+            assign(block, name, per_population(0.001), "assign")
         else:
-            block.assign_neuron(name, np.full(network.n_neurons, 0.001))
+            assign_neuron(block, name, np.full(network.n_neurons, 0.001))
     except InputError as error:
         assert name in str(error)  # noqa: PT017
     on = block.coefficients.features.receptors
@@ -268,11 +280,11 @@ def test_a_receptor_that_is_off_is_switched_on_in_full_or_not_at_all(network, na
 def test_what_is_refused_changes_nothing(network, refused):
     block = live(network)
     if refused[2] == "multiply":
-        block.assign_neuron("t_ref", np.linspace(1, 3, network.n_neurons))
+        assign_neuron(block, "t_ref", np.linspace(1, 3, network.n_neurons))
     before = block.coefficients
     with pytest.raises(InputError, match="t_ref"):
-        block.assign(refused[0], per_population(refused[1]), refused[2])
-    block.assign("g_ampa", per_population(1.0), "multiply")
+        assign(block, refused[0], per_population(refused[1]), refused[2])
+    assign(block, "g_ampa", per_population(1.0), "multiply")
     np.testing.assert_array_equal(block.coefficients.value, before.value)
     assert block.coefficients.features == before.features
 
@@ -280,7 +292,7 @@ def test_what_is_refused_changes_nothing(network, refused):
 def test_members_may_have_parameters_of_their_own(network):
     factor = np.array([[1.0], [0.5], [1.3]]) * np.ones((1, 6))
     block = live(network, members=3, first_member=4)
-    block.assign("g_gaba_a", factor, "multiply")
+    assign(block, "g_gaba_a", factor, "multiply")
     meant = [
         Oracle(network, seed=SEED, member=4 + m, multiplier={"g_gaba_a": factor[m]})
         for m in range(3)

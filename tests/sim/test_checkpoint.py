@@ -37,7 +37,7 @@ def drive(session):
     session.set("g_nmda", 0.0)
     session.set("v_l", -69.0 - factor)
     own = np.random.default_rng(2).uniform(0.4, 0.6, session.network.n_neurons)
-    session.set_neuron("ou_mean", own)
+    session.set("ou_mean", own, neuron="all")
 
 
 def seen(session, n_steps):
@@ -168,7 +168,7 @@ def test_what_is_stored_does_not_depend_on_the_blocks(network, kept, tmp_path):
 def test_values_of_single_neurons_that_came_and_went_are_kept(network, tmp_path):
     with Session(network, seed=3) as session:
         session.set("ou_mean", 0.5)
-        session.set_neuron("g_l", np.linspace(0.02, 0.03, network.n_neurons))
+        session.set("g_l", np.linspace(0.02, 0.03, network.n_neurons), neuron="all")
         session.set("g_l", 1.1, how="multiply")
         session.advance(20)
         store = session.checkpoint(tmp_path)

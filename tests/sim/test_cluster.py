@@ -16,6 +16,7 @@ from dtbdask.errors import DTBDaskError, InputError
 from dtbdask.graph.build import build
 from dtbdask.graph.partition import Partition
 from dtbdask.sim.session import Session
+from dtbdask.sim.stimuli import DBS, Step
 
 RECIPE = {"neurons": 2400, "degree": 30, "seed": 4}
 DRIVE = {"noise_rate": 0.002}
@@ -147,6 +148,30 @@ def test_members_are_divided_among_the_workers_and_stay_who_they_are(workers, ne
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("members", [1, 3])
+def test_changes_of_some_stimuli_and_lesions_are_the_same_there(workers, network, members):
+    hurt = network.lesioned(source="region 0", target="I", scale=0.4)
+    found = {}
+    for client in (None, workers):
+        with Session(hurt, client, seed=SEED, members=members) as session:
+            session.set("g_ampa", 1.3, population="region 1", member=members - 1, how="multiply")
+            session.set("g_gaba_a", 4.0, population="E", how="gamma")
+            session.set("v_th", -49.0, neuron=[3, 2000])
+            with pytest.raises(InputError, match="t_ref"):
+                session.set("t_ref", 1e6, neuron=[network.n_neurons - 1])
+            session.stimulate(
+                DBS(population="region 2", amplitude=2, frequency_hz=130, pulse_width_ms=1,
+                    onset_ms=10, duration_ms=60),
+                Step(population="E", amplitude=0.2, onset_ms=30, duration_ms=100),
+            )  # fmt: skip
+            windows = [session.advance(n, spikes=True) for n in (25, 75)]
+            found[client is None] = [*windows, session.state("v")]
+            assert len(session.changes) == 5
+    for one, other in zip(found[True][:2], found[False][:2], strict=True):
+        same(one, other)
+    np.testing.assert_array_equal(found[True][2], found[False][2])
+
+
 def test_parameters_and_state_are_the_same_there(workers, network):
     found = {}
     for client in (None, workers):
@@ -184,7 +209,7 @@ def test_a_session_refused_on_the_workers_leaves_nothing_there(workers, network)
 @pytest.mark.parametrize(
     "refused",
     [
-        lambda session: session.set_neuron("g_ampa", np.ones(3)),
+        lambda session: session.set("g_ampa", np.ones(3), neuron="all"),
         lambda session: session.set("t_ref", 1e6),
         lambda session: session.state("spin"),
     ],

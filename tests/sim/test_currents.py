@@ -8,6 +8,7 @@ from oracle import Oracle
 from dtbdask.errors import InputError
 from dtbdask.graph.partition import partition
 from dtbdask.sim.block import BlockSpec
+from dtbdask.sim.changes import Change
 from dtbdask.sim.gang import Gang
 from dtbdask.sim.session import Session
 
@@ -53,7 +54,7 @@ def test_neurons_may_be_given_a_current_of_their_own():
     own = np.where(np.arange(597) % 3 == 0, 0.05, 0.0)
     oracle = Oracle(make_network(neuron={"g_ahp": own}), seed=SEED)
     with Session(make_network(), seed=SEED, blocks=2) as session:
-        session.set_neuron("g_ahp", own)
+        session.set("g_ahp", own, neuron="all")
         follow_ca = session.advance(60, spikes=True).spike_neuron
         meant = np.concatenate([oracle.step() for _ in range(60)])
         np.testing.assert_array_equal(follow_ca, meant)
@@ -74,7 +75,8 @@ def test_the_state_of_a_member_does_not_depend_on_who_is_advanced_with_it():
         made = list(gangs(cuts))
         for values in ([[0.0], [0.05]], [[0.05], [0.0]]):
             for gang in made:
-                gang.assign("g_ahp", np.array(values) * np.ones((1, 6)), "assign")
+                value = np.array(values) * np.ones((1, 6))
+                gang.change(Change("g_ahp", "assign", value, member=np.arange(2)))
                 gang.advance(30, 100, spikes=False)
         found[name] = [
             np.concatenate([gang.state(field)[0][1] for gang in made]) for field in ("v", "ca")
@@ -89,8 +91,8 @@ def test_the_state_of_a_member_does_not_depend_on_who_is_advanced_with_it():
 @pytest.mark.parametrize("name", ["h_init", "ca_init"])
 def test_values_of_the_start_are_not_changed_later(name):
     with Session(make_network()) as session:
-        for change in (session.set, session.set_neuron):
+        for neuron in (None, "all"):
             with pytest.raises(InputError, match=f"{name} acts at the start of a session only"):
-                change(name, 0.1)
+                session.set(name, 0.1, neuron=neuron)
         with pytest.raises(InputError, match=r"known are .*h_t, ca"):
             session.state("h")

@@ -45,7 +45,7 @@ def test_populations_are_excluded_as_a_whole_and_only_in_the_network():
         with pytest.raises(InputError, match="excluded belongs to the network"):
             session.set("excluded", 1.0)
         with pytest.raises(InputError, match="excluded belongs to the network"):
-            session.set_neuron("excluded", 1.0)
+            session.set("excluded", 1.0, neuron="all")
 
 
 def test_a_network_that_does_not_fit_is_refused_with_both_numbers(monkeypatch):

@@ -106,7 +106,7 @@ def test_values_of_neurons_and_populations_reach_the_right_ones(network):
     for made in (Partition.contiguous(network, 1), scattered(network, 5, 3)):
         with Session(network, seed=SEED, partition=made) as session:
             session.advance(20)
-            session.set_neuron("v_th", own)
+            session.set("v_th", own, neuron="all")
             session.set("g_gaba_a", np.linspace(0.5, 1.5, 8), how="multiply")
             window = session.advance(60, spikes=True)
             found.append([window.spike_neuron, *(session.state(field) for field in FIELDS)])

@@ -10,6 +10,7 @@ from dtbdask import schema
 from dtbdask.errors import InputError, SessionError, StoreExistsError
 from dtbdask.graph.build import build
 from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.changes import Change
 from dtbdask.sim.session import Session
 
 RECIPE = {"neurons": 2400, "degree": 30, "seed": 4}
@@ -168,7 +169,7 @@ def test_each_member_is_the_run_of_its_own_number(network):
     assert balloon.shape == (4, 3, 4)
     for m, factor in enumerate((1.0, 1.1, 0.9)):
         block = Block(BlockSpec.whole(network, SEED, first_member=m))
-        block.assign("g_ampa", np.full((1, 8), factor), "multiply")
+        block.change(Change("g_ampa", "multiply", np.full((1, 8), factor)))
         for k in range(200):
             block.step()
             np.testing.assert_array_equal(window.spike_count[k, m], block.spikes[0])
@@ -225,7 +226,7 @@ def test_neurons_may_be_given_values_of_their_own(blocks):
     start = Oracle(make_network(), seed=2)
     oracle.v = start.v
     with Session(make_network(), seed=2, blocks=blocks) as session:
-        session.set_neuron("v_th", own)
+        session.set("v_th", own, neuron="all")
         for _ in range(60):
             np.testing.assert_array_equal(
                 session.advance(1, spikes=True).spike_neuron, oracle.step()
@@ -299,7 +300,7 @@ def test_what_is_at_the_place_of_a_recording_is_left_untouched(session, network,
 
 WRONG_VALUES = [
     ("g_xyz", 1.0, "assign", "unknown parameter 'g_xyz'; known are c,"),
-    ("g_ampa", 1.0, "add", "how is 'add'; use 'assign' or 'multiply'"),
+    ("g_ampa", 1.0, "add", "how is 'add'; use 'assign', 'multiply' or 'gamma'"),
     ("g_ampa", [1.0, 2.0], "assign", r"g_ampa: shape \(2,\)"),
     ("g_ampa", np.ones((3, 8)), "multiply", r"g_ampa: shape \(3, 8\)"),
     ("g_ampa", np.nan, "assign", "g_ampa"),
@@ -328,7 +329,7 @@ def test_a_wrong_value_is_refused_and_changes_nothing(session, network, name, va
 )
 def test_a_wrong_value_of_neurons_is_refused_and_changes_nothing(session, network, name, value):
     with pytest.raises(InputError, match=name):
-        session.set_neuron(name, value)
+        session.set(name, value, neuron="all")
     with Session(network, seed=SEED) as plain:
         same_windows(session.advance(20), plain.advance(20))
 
@@ -357,7 +358,7 @@ def test_a_closed_session_says_so(network):
     session.close()
     for use in (
         lambda: session.run(0.1), lambda: session.advance(1), lambda: session.state("v"),
-        lambda: session.set("g_l", 0.02), lambda: session.set_neuron("g_l", 0.02),
+        lambda: session.set("g_l", 0.02), lambda: session.set("g_l", 0.02, neuron="all"),
         session.balloon,
     ):  # fmt: skip
         with pytest.raises(SessionError, match="closed"):

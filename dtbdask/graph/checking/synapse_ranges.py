@@ -13,6 +13,7 @@ from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 
 from dtbdask import schema
+from dtbdask.graph.lesions import Lesioned, intact
 from dtbdask.graph.synapses import FromRecipe, Held, Imported, Procedural, Stored, Synapses
 
 Ints = NDArray[np.int64]
@@ -26,6 +27,8 @@ STRETCH = 1 << 20
 
 def reader(synapses: Synapses) -> Callable[[int, int], Pairs]:
     """A function from a range of synapses, in target order, to their sources and weight pairs."""
+    if isinstance(synapses, Lesioned):
+        return _lesioned_reader(synapses)
     if isinstance(synapses, Procedural):
         return synapses.recipe.synapses
     if isinstance(synapses, Stored | Imported):
@@ -39,8 +42,19 @@ def reader(synapses: Synapses) -> Callable[[int, int], Pairs]:
     return lambda start, stop: (edges.source[start:stop], edges.weight[start:stop])
 
 
+def _lesioned_reader(synapses: Lesioned) -> Callable[[int, int], Pairs]:
+    read, of_synapses = reader(synapses.intact), synapses.of_synapses()
+
+    def scaled(start: int, stop: int) -> Pairs:
+        source, weight = read(start, stop)
+        return source, of_synapses(source, weight, np.arange(start, stop))
+
+    return scaled
+
+
 def together(synapses: Synapses) -> int:
     """Synapses to read at a time: of a store whole chunks."""
+    synapses = intact(synapses)
     if not isinstance(synapses, Stored | Imported):
         return STRETCH
     chunk = int(schema.array(zarr.open_group(synapses.path, mode="r"), "synapse/source").chunks[0])
@@ -49,6 +63,7 @@ def together(synapses: Synapses) -> int:
 
 def in_degree(synapses: Synapses, start: int, stop: int) -> Ints:
     """In-degrees of the neurons `start` to `stop`: (neuron,) int64."""
+    synapses = intact(synapses)
     if isinstance(synapses, FromRecipe):
         first = synapses.recipe.synapse_of(np.arange(start, stop + 1))
     elif isinstance(synapses, Imported):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dtbdask.graph.delays import longest_delay
+from dtbdask.graph.lesions import intact
 from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import PARAMETERS, Parameters
 from dtbdask.graph.planning.equal_voxels import EqualVoxels
@@ -94,7 +95,7 @@ class Anatomy:
     @classmethod
     def of_network(cls, network: Network) -> Anatomy:
         """Of a network that is there."""
-        synapses = network.wiring
+        synapses = intact(network.wiring)
         chunk = 0
         if network.path and not isinstance(synapses, Procedural):
             chunk = int(network.synapses["source"].data.chunksize[0])
