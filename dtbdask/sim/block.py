@@ -160,6 +160,10 @@ class Block:
         """
         self._incoming = rows[None, :]
 
+    def on_parts(self, work: Callable[[int], None]) -> None:
+        """Call `work` with the number of each part, on its thread."""
+        self._each_part(work)
+
     def global_spikes(self, member: int = 0) -> Ints:
         """Global indices of the neurons that spiked in the last step, ascending: (spike,) int64."""
         lists = (

@@ -6,7 +6,7 @@ population and integrates the haemodynamics itself. Otherwise the session adds u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from dtbdask.kernels import RECEPTORS, cpu
 from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.exchange import Exchange, Loopback
+from dtbdask.sim.observe import Observer, Seen
+from dtbdask.sim.quantities import Watch
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,12 +37,15 @@ class Window:
         At the end of each frame; empty where the gang is not complete.
     spike_step, spike_neuron : (spike,) int64
         Spikes of member 0, by step and neuron; empty unless asked for.
+    seen : list of Seen
+        What was seen of member 0 in each block, if that was asked for.
     """
 
     spike_count: NDArray[np.int32]
     bold: Floats
     spike_step: Ints
     spike_neuron: Ints
+    seen: list[Seen] = field(default_factory=list)
 
 
 class Gang:
@@ -92,7 +97,9 @@ class Gang:
             asked = exchange.wait(-1)
             self._position.append([_positions(ids, block.n_neurons) for ids in asked])
 
-    def advance(self, n_steps: int, frame_steps: int, spikes: bool) -> Window:
+    def advance(
+        self, n_steps: int, frame_steps: int, spikes: bool, watch: Watch | None = None
+    ) -> Window:
         """Run some steps.
 
         Parameters
@@ -102,6 +109,8 @@ class Gang:
             Steps of a BOLD frame.
         spikes : bool
             Also return every spike of member 0.
+        watch : Watch, optional
+            What else to look at.
 
         Returns
         -------
@@ -111,11 +120,14 @@ class Gang:
         count = np.zeros((n_steps, members, populations), np.int32)
         first_step = self.blocks[0].step_index
         steps, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        observers = self._observers(watch, n_steps)
         for k in range(n_steps):
             step = self.blocks[0].step_index
             for block in self.blocks:
                 block.step()
                 count[k] += block.spikes
+            for observer in observers:
+                observer.look(k)
             self._swap(step)
             if spikes:
                 fired = np.sort(np.concatenate([block.global_spikes() for block in self.blocks]))
@@ -124,7 +136,14 @@ class Gang:
         bold = np.zeros((0, members, 0))
         if self.haemodynamics is not None:
             bold = self.haemodynamics.advance(count, first_step, frame_steps)
-        return Window(count, bold, np.concatenate(steps), np.concatenate(neurons))
+        seen = [observer.seen for observer in observers]
+        return Window(count, bold, np.concatenate(steps), np.concatenate(neurons), seen)
+
+    def _observers(self, watch: Watch | None, n_steps: int) -> list[Observer]:
+        """One for each block that has member 0, if something is asked for."""
+        if watch is None or self.blocks[0].spec.first_member > 0:
+            return []
+        return [Observer(block, watch, n_steps) for block in self.blocks]
 
     def _swap(self, step: int) -> None:
         if self.partition.n_blocks == 1:

@@ -12,14 +12,8 @@ import zarr
 from numpy.typing import NDArray
 
 from dtbdask import schema
-from dtbdask.errors import InputError
 from dtbdask.graph.network import Network
-
-QUANTITIES = ("rate", "bold", "spikes")
-"""What can be recorded."""
-
-ROWS = {"spike_count": 500, "bold": 64, "spike_step": 1 << 18, "spike_neuron": 1 << 18}
-"""First dimension of a chunk."""
+from dtbdask.sim.quantities import Request
 
 
 class Column:
@@ -66,8 +60,8 @@ class Recorder:
     path : path
         Of the new store.
     network : Network
-    record : tuple of str
-        Of `QUANTITIES`.
+    request : Request
+        What is recorded.
     attributes : dict
         About the run, for the root of the store.
     overwrite : bool
@@ -75,7 +69,7 @@ class Recorder:
     """
 
     def __init__(
-        self, path: str | Path, network: Network, record: tuple[str, ...],
+        self, path: str | Path, network: Network, request: Request,
         attributes: dict[str, Any], *, overwrite: bool,
     ) -> None:  # fmt: skip
         populations = network.populations
@@ -87,7 +81,7 @@ class Recorder:
             "n_synapses": network.n_synapses,
             "labels": list(network.labels),
             "population_labels": network.population_labels,
-            "record": list(record),
+            **request.attributes(),
             **attributes,
         }
         self.path = Path(path)
@@ -95,17 +89,13 @@ class Recorder:
         for name in ("voxel", "excitatory", "size"):
             spec = schema.NETWORK[f"population/{name}"]
             schema.write(self.group, spec, getattr(populations, name))
-        tails = {"spike_count": (populations.size.size,), "bold": (len(network.labels),)}
-        wanted = {
-            "rate": ("spike_count",),
-            "bold": ("bold",),
-            "spikes": ("spike_step", "spike_neuron"),
-        }
-        self._columns = {
-            name: Column(self.group, schema.RECORDING[name], tails.get(name, ()), ROWS[name])
-            for quantity in record
-            for name in wanted[quantity]
-        }
+        if request.sample.size:
+            schema.write(self.group, schema.RECORDING["sample_neuron"], request.sample)
+        self._columns = {}
+        for name in request.names():
+            tail = request.tail(name, populations.size.size, len(network.labels))
+            rows = request.rows(name, tail)
+            self._columns[name] = Column(self.group, schema.RECORDING[name], tail, rows)
 
     def write(self, **values: NDArray[Any]) -> None:
         """Append the rows of one window to the arrays that are recorded."""
@@ -122,14 +112,22 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Recording:
-    """A finished recording on disk.
+    """A recording on disk.
 
     Attributes
     ----------
     path : pathlib.Path
+    live : bool
+        It may be unfinished: of each array the whole chunks are there.
     """
 
     path: Path
+    live: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything has been written."""
+        return schema.read_root(self.path).get("status") == "complete"
 
     def to_xarray(self) -> xr.Dataset:
         """Lazy, labelled arrays on Dask; nothing is read but the labels.
@@ -138,24 +136,26 @@ class Recording:
         -------
         xarray.Dataset
             `spike_count (step, population)`, `bold (frame, voxel)`, `spike_step` and
-            `spike_neuron (spike)`, as far as recorded, with times in ms and s and the names of
-            populations and voxels as coordinates.
+            `spike_neuron (spike)`, and the others of `dtbdask.schema.RECORDING`, as far as
+            recorded, with times in ms and s and the names of populations and voxels as coordinates.
+            Of a live recording what is there now; call again for more.
 
         Raises
         ------
         StoreError
-            Not a recording, never finished, or damaged.
+            Not a recording, never finished unless live, or damaged.
         """
         import dask.array as da
 
-        group = schema.open_store(self.path, "recording")
+        group = schema.open_store(self.path, "recording", status="any" if self.live else "complete")
         root = schema.root_of(group)
+        length = _lengths(group)
         size = schema.read(group, "population/size")
         data = xr.Dataset(
             {
                 name: (
                     spec.dims,
-                    da.from_zarr(group[name]),
+                    da.from_zarr(group[name])[: length[spec.dims[0]]],
                     {"units": spec.unit, "long_name": spec.meaning},
                 )
                 for name, spec in schema.RECORDING.items()
@@ -179,15 +179,38 @@ class Recording:
             first = root["first_step"] // root["frame_steps"]
             frame = np.arange(first, first + data.sizes["frame"])
             data = data.assign_coords(time_s=("frame", (frame + 1) * root["frame_steps"] * dt_s))
+        for dim, steps in (("bin", "bin_steps"), ("look", "sample_steps")):
+            if dim in data.sizes:
+                end = root["first_step"] + root[steps] * np.arange(1, data.sizes[dim] + 1)
+                data = data.assign_coords({f"{dim}_time_ms": (dim, end * root["dt_ms"])})
+        if "receptor" in data.sizes:
+            data = data.assign_coords(receptor=("receptor", root["receptors"]))
         return data
 
 
-def open_recording(path: str | Path) -> Recording:
-    """Handle on a finished recording.
+def _lengths(group: zarr.Group) -> dict[str, int]:
+    """Rows of each first dimension that all arrays with it have whole.
+
+    Chunks are written whole and in order after their array has grown, so that the number of those
+    that are there says how many rows are.
+    """
+    length: dict[str, int] = {}
+    for name, spec in schema.RECORDING.items():
+        if name in group:
+            array: Any = group[name]
+            rows = min(array.shape[0], array.chunks[0] * array.nchunks_initialized)
+            length[spec.dims[0]] = min(rows, length.get(spec.dims[0], rows))
+    return length
+
+
+def open_recording(path: str | Path, *, live: bool = False) -> Recording:
+    """Handle on a recording.
 
     Parameters
     ----------
     path : path
+    live : bool
+        Also one that is still being written, or was never finished: what is there can be read.
 
     Returns
     -------
@@ -196,17 +219,7 @@ def open_recording(path: str | Path) -> Recording:
     Raises
     ------
     StoreError
-        Not a recording, never finished, or damaged.
+        Not a recording, never finished unless live, or damaged.
     """
-    schema.open_store(path, "recording")
-    return Recording(Path(path))
-
-
-def check_record(record: tuple[str, ...]) -> tuple[str, ...]:
-    """The quantities to record, or an error that lists those known."""
-    if len(set(record)) < len(record):
-        raise InputError(f"record is {record}; name each quantity once")
-    for quantity in record:
-        if quantity not in QUANTITIES:
-            raise InputError(f"record: {quantity!r} is unknown; known are {', '.join(QUANTITIES)}")
-    return record
+    schema.open_store(path, "recording", status="any" if live else "complete")
+    return Recording(Path(path), live)

@@ -25,7 +25,9 @@ from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.crew import Crew, Here, Workers, workers
 from dtbdask.sim.gang import Window
-from dtbdask.sim.record import Recorder, Recording, check_record
+from dtbdask.sim.observe import assemble, counted_neurons
+from dtbdask.sim.quantities import Request, Samples, Watch
+from dtbdask.sim.record import Recorder, Recording
 
 Floats = NDArray[np.float64]
 
@@ -123,7 +125,8 @@ class Session:
 
     def run(
         self, seconds: float, *, record: Sequence[str] = (), to: str | Path | None = None,
-        overwrite: bool = False,
+        overwrite: bool = False, bin_ms: float | None = None, samples: Samples | None = None,
+        sample_every: float | None = None,
     ) -> Recording | None:  # fmt: skip
         """Simulate, going on from where the session is.
 
@@ -131,31 +134,46 @@ class Session:
         ----------
         seconds : float
             Biological time.
-        record : sequence of {"rate", "bold", "spikes"}
-            What to write; of an ensemble only its first member.
+        record : sequence of str
+            What to write, of `dtbdask.sim.quantities.QUANTITIES`; of an ensemble only its first
+            member.
         to : path, optional
             Store of the recording; needed if and only if something is recorded.
         overwrite : bool
             Replace a recording that is there.
+        bin_ms : float, optional
+            Sum spike counts, and take means of V and currents, over so long; by default the counts
+            and means of every step are written. It divides `seconds`.
+        samples : (sample,) int or mapping of str to int, optional
+            Neurons that "sample" looks at: global indices in any order, or how many to take of each
+            population that a name means.
+        sample_every : float, optional
+            Time between two looks at them, ms; by default every step.
 
         Returns
         -------
         Recording or None
         """
-        n_steps, wanted = self.check_run(seconds, record, to, overwrite=overwrite)
+        n_steps, request = self.check_run(
+            seconds, record, to, overwrite=overwrite, bin_ms=bin_ms, samples=samples,
+            sample_every=sample_every,
+        )  # fmt: skip
         recorder = None
         if to is not None:
-            recorder = Recorder(to, self.network, wanted, self._about(n_steps), overwrite=overwrite)
-        window_steps = whole_number(
+            about = self._about(n_steps)
+            recorder = Recorder(to, self.network, request, about, overwrite=overwrite)
+        window_steps = request.window_steps(whole_number(
             "dtbdask.session.window-steps", config.get("session.window-steps"), 1
-        )
+        ))  # fmt: skip
+        watch, counted = request.watch(self.network), counted_neurons(self.network)
         with progress.track("Simulating", n_steps, "steps") as done:
             for start in range(0, n_steps, window_steps):
                 steps = min(window_steps, n_steps - start)
-                window = self.advance(steps, spikes="spikes" in wanted)
+                window = self.advance(steps, spikes="spikes" in request.record, watch=watch)
                 if recorder is not None:
+                    more = {} if watch is None else assemble(request, watch, counted, window.seen)
                     recorder.write(
-                        spike_count=window.spike_count[:, 0], bold=window.bold[:, 0],
+                        **request.counts(window.spike_count[:, 0]), **more, bold=window.bold[:, 0],
                         spike_step=window.spike_step, spike_neuron=window.spike_neuron,
                     )  # fmt: skip
                 done(steps)
@@ -163,30 +181,33 @@ class Session:
 
     def check_run(
         self, seconds: float, record: Sequence[str] = (), to: str | Path | None = None,
-        *, overwrite: bool = False,
-    ) -> tuple[int, tuple[str, ...]]:  # fmt: skip
+        *, overwrite: bool = False, **options: Any,
+    ) -> tuple[int, Request]:  # fmt: skip
         """Steps and quantities of a run; what `run` would refuse is refused here.
 
         Parameters
         ----------
-        seconds, record, to, overwrite
+        seconds, record, to, overwrite, **options
             As in `run`.
 
         Returns
         -------
         n_steps : int
-        record : tuple of str
+        request : Request
         """
         self._open_crew()
         n_steps = _n_steps("seconds", seconds, self.dt_ms)
-        wanted = check_record(tuple(record))
+        wanted = tuple(record)
+        request = Request.make(self.network, wanted, n_steps, self.dt_ms, **options)
         if bool(wanted) != (to is not None):
             raise InputError(f"record is {wanted} and to is {to}; give both or neither")
         if to is not None:
             schema.check_free(to, "recording", overwrite=overwrite)
-        return n_steps, wanted
+        return n_steps, request
 
-    def advance(self, n_steps: int, *, spikes: bool = False) -> Window:
+    def advance(
+        self, n_steps: int, *, spikes: bool = False, watch: Watch | None = None
+    ) -> Window:
         """Run some steps as one task a worker, and return what was seen.
 
         Parameters
@@ -194,6 +215,8 @@ class Session:
         n_steps : int
         spikes : bool
             Also return every spike of member 0.
+        watch : Watch, optional
+            What else to look at.
 
         Returns
         -------
@@ -201,20 +224,21 @@ class Session:
             Of the whole network and all members.
         """
         n_steps = whole_number("n_steps", n_steps, 1)
-        windows = self._ask("advance", n_steps, self.frame_steps, spikes)
+        windows = self._ask("advance", n_steps, self.frame_steps, spikes, watch)
         first, self.step = self.step, self.step + n_steps
         if len(windows) == 1:
             return windows[0]  # type: ignore[no-any-return]
+        seen = [one for window in windows for one in window.seen]
         if self._haemodynamics is None:
             counts = np.concatenate([window.spike_count for window in windows], axis=1)
             bold = np.concatenate([window.bold for window in windows], axis=1)
-            return Window(counts, bold, windows[0].spike_step, windows[0].spike_neuron)
+            return Window(counts, bold, windows[0].spike_step, windows[0].spike_neuron, seen)
         counts = np.stack([window.spike_count for window in windows]).sum(axis=0, dtype=np.int32)
         steps = np.concatenate([window.spike_step for window in windows])
         neurons = np.concatenate([window.spike_neuron for window in windows])
         order = np.lexsort((neurons, steps))
         bold = self._haemodynamics.advance(counts, first, self.frame_steps)
-        return Window(counts, bold, steps[order], neurons[order])
+        return Window(counts, bold, steps[order], neurons[order], seen)
 
     def set(self, parameter: str, value: ArrayLike, *, how: str = "assign") -> None:
         """Change a parameter from the next step on.
