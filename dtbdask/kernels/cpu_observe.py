@@ -24,6 +24,8 @@ SPOILT = int(np.iinfo(np.int64).min)
 """What stands for a sum with a value that is beyond `LIMIT` or no number; no sum comes near it."""
 
 _LIMIT, _SPOILT = LIMIT, np.int64(SPOILT)
+_WHOLE = 1.5 * 2.0**52
+"""Added and taken away, it rounds what is below 2^51 to the nearest whole number."""
 _G, _V_U = int(Coefficient.G), int(Coefficient.V_U)
 
 
@@ -62,10 +64,10 @@ def totals(features: Features) -> Callable[..., None]:
             for i in range(low, run_stop[r]):
                 one = currents(v, j, p, factor, i)
                 whole = ((one[0] + one[1]) + one[2]) + one[3]
-                sums[0] += np.int64(np.rint(whole * scale))
+                sums[0] += _whole(whole * scale)
                 good &= abs(whole) < _LIMIT
                 for u in range(4):
-                    sums[u + 1] += np.int64(np.rint(one[u] * scale))
+                    sums[u + 1] += _whole(one[u] * scale)
                     good &= abs(one[u]) < _LIMIT
             for k in range(5):
                 if row[k + 1] >= 0:
@@ -128,13 +130,19 @@ def strike(
             count[k] += np.uint16(1)
 
 
+@njit(inline="always")
+def _whole(x):
+    """Nearest whole number, the even one of two."""
+    return np.int64((x + _WHOLE) - _WHOLE)
+
+
 @njit
 def _sum(values, scale):
     """Sum of values as integers."""
     total, good = np.int64(0), True
     for i in range(values.size):
         x = np.float64(values[i])
-        total += np.int64(np.rint(x * scale))
+        total += _whole(x * scale)
         good &= abs(x) < _LIMIT
     return total if good else _SPOILT
 

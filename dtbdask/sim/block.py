@@ -166,11 +166,19 @@ class Block:
 
     def global_spikes(self, member: int = 0) -> Ints:
         """Global indices of the neurons that spiked in the last step, ascending: (spike,) int64."""
+        return self.global_of(self.local_spikes(member))
+
+    def local_spikes(self, member: int = 0) -> NDArray[np.uint32]:
+        """Local indices of the neurons that spiked in the last step, ascending: (spike,) uint32."""
         lists = (
             self.fired[member, low : low + count]
             for low, count in zip(self.bounds[:-1], self.n_fired[member], strict=True)
         )
-        local = np.concatenate(list(lists)).astype(np.int64)
+        return np.concatenate(list(lists))
+
+    def global_of(self, neuron: NDArray[np.uint32]) -> Ints:
+        """Global indices of local ones: (...) int64."""
+        local = neuron.astype(np.int64)
         found: Ints = self.tiles[local // rng.TILE] * rng.TILE + local % rng.TILE
         return found
 

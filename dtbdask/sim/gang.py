@@ -20,6 +20,7 @@ from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.exchange import Exchange, Loopback
 from dtbdask.sim.observe import Observer, Seen
 from dtbdask.sim.quantities import Watch
+from dtbdask.sim.raster import Raster
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -119,7 +120,7 @@ class Gang:
         members, populations = self.blocks[0].spikes.shape
         count = np.zeros((n_steps, members, populations), np.int32)
         first_step = self.blocks[0].step_index
-        steps, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        raster = Raster(self.blocks, first_step)
         observers = self._observers(watch, n_steps)
         for k in range(n_steps):
             step = self.blocks[0].step_index
@@ -130,14 +131,12 @@ class Gang:
                 observer.look(k)
             self._swap(step)
             if spikes:
-                fired = np.sort(np.concatenate([block.global_spikes() for block in self.blocks]))
-                neurons.append(fired)
-                steps.append(np.full(fired.size, step))
+                raster.take()
         bold = np.zeros((0, members, 0))
         if self.haemodynamics is not None:
             bold = self.haemodynamics.advance(count, first_step, frame_steps)
         seen = [observer.seen for observer in observers]
-        return Window(count, bold, np.concatenate(steps), np.concatenate(neurons), seen)
+        return Window(count, bold, *raster.spikes(), seen)
 
     def _observers(self, watch: Watch | None, n_steps: int) -> list[Observer]:
         """One for each block that has member 0, if something is asked for."""

@@ -27,6 +27,7 @@ from dtbdask.sim.crew import Crew, Here, Workers, workers
 from dtbdask.sim.gang import Window
 from dtbdask.sim.observe import assemble, counted_neurons
 from dtbdask.sim.quantities import Request, Samples, Watch
+from dtbdask.sim.raster import in_order
 from dtbdask.sim.record import Recorder, Recording
 
 Floats = NDArray[np.float64]
@@ -205,9 +206,7 @@ class Session:
             schema.check_free(to, "recording", overwrite=overwrite)
         return n_steps, request
 
-    def advance(
-        self, n_steps: int, *, spikes: bool = False, watch: Watch | None = None
-    ) -> Window:
+    def advance(self, n_steps: int, *, spikes: bool = False, watch: Watch | None = None) -> Window:
         """Run some steps as one task a worker, and return what was seen.
 
         Parameters
@@ -236,9 +235,8 @@ class Session:
         counts = np.stack([window.spike_count for window in windows]).sum(axis=0, dtype=np.int32)
         steps = np.concatenate([window.spike_step for window in windows])
         neurons = np.concatenate([window.spike_neuron for window in windows])
-        order = np.lexsort((neurons, steps))
         bold = self._haemodynamics.advance(counts, first, self.frame_steps)
-        return Window(counts, bold, steps[order], neurons[order], seen)
+        return Window(counts, bold, *in_order(steps, neurons), seen)
 
     def set(self, parameter: str, value: ArrayLike, *, how: str = "assign") -> None:
         """Change a parameter from the next step on.
