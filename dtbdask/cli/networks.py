@@ -108,11 +108,9 @@ def plan(
     if record:
         voxels = int(options["voxels"]) if brain is None else brain.sizes["voxel"]
         figures["recording"] = _recording(made, record, voxels, bin_ms)
-    told_too = [
-        f"recording {name}: {amount(n)} a second"
-        for name, n in figures.get("recording", {}).items()
-    ]
-    click.echo(json.dumps(figures) if as_json else "\n".join([str(made), *told_too]))
+    taken = figures.get("recording", {}).items()
+    lines = [str(made), *(f"recording {name}: {amount(n)} a second simulated" for name, n in taken)]
+    click.echo(json.dumps(figures) if as_json else "\n".join(lines))
     if memory_per_worker:
         check_session(made, workers, memory_per_worker)
 

@@ -50,7 +50,7 @@ def write_nwb(spikes: Spikes, path: Path) -> None:
     """Write a table of units, one for each neuron of the network, in NWB."""
     from dtbdask.sim.export import needed
 
-    pynwb, data_io = needed("pynwb"), needed("hdmf.data_utils")
+    pynwb, iterator = needed("pynwb"), needed("hdmf.data_utils").DataChunkIterator
     misc, common = needed("pynwb.misc"), needed("hdmf.common")
     count = counts(spikes)
     of = spikes.population_of(np.arange(count.size))
@@ -61,7 +61,7 @@ def write_nwb(spikes: Spikes, path: Path) -> None:
         session_start_time=started,
     )  # fmt: skip
 
-    class Times(data_io.DataChunkIterator):  # type: ignore[misc]
+    class Times(iterator):  # type: ignore[misc,valid-type]
         """Times as they come; an index of them wants to know how many."""
 
         def __len__(self) -> int:
@@ -83,7 +83,7 @@ def write_nwb(spikes: Spikes, path: Path) -> None:
     ]
     file.units = misc.Units(
         name="units", description="neurons of the network", id=np.arange(count.size),
-        columns=[time, index, *columns], colnames=["spike_times", *told],
+        columns=[index, time, *columns], colnames=["spike_times", *told],
     )  # fmt: skip
     with pynwb.NWBHDF5IO(str(path), "w") as out:
         out.write(file)

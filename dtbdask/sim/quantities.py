@@ -126,7 +126,7 @@ class Request:
             raise InputError(f"bin_ms is {bin_ms}, but record is {record}: nothing in it has bins")
         if (samples is None) == ("sample" in record):
             raise InputError(
-                f"record is {record} and samples is {samples}; give 'sample' and samples, or "
+                f"record is {record} and samples is {samples!r}; give 'sample' and samples, or "
                 "neither"
             )
         if sample_every is not None and samples is None:
