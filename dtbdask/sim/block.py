@@ -178,8 +178,8 @@ class Block:
 
     def global_of(self, neuron: NDArray[np.uint32]) -> Ints:
         """Global indices of local ones: (...) int64."""
-        local = neuron.astype(np.int64)
-        found: Ints = self.tiles[local // rng.TILE] * rng.TILE + local % rng.TILE
+        shift = (self.tiles - np.arange(self.tiles.size)) * rng.TILE
+        found: Ints = shift[neuron // np.uint32(rng.TILE)] + neuron
         return found
 
     def assign(self, name: str, value: Floats, how: str) -> None:

@@ -62,10 +62,13 @@ def write_nwb(spikes: Spikes, path: Path) -> None:
     )  # fmt: skip
 
     class Times(iterator):  # type: ignore[misc,valid-type]
-        """Times as they come; an index of them wants to know how many."""
+        """Times as they come; an index of them, and the file, want to know how many."""
 
         def __len__(self) -> int:
             return spikes.n_spikes
+
+        def recommended_data_shape(self) -> tuple[int]:
+            return (spikes.n_spikes,)
 
     data: Any = np.zeros(0)
     if spikes.n_spikes:

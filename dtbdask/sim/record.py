@@ -37,7 +37,7 @@ class Column:
 
     def append(self, values: NDArray[Any]) -> None:
         """Add rows: (row, ...)."""
-        self._held = np.concatenate([self._held, values.astype(self._held.dtype)])
+        self._held = np.concatenate([self._held, values], dtype=self._held.dtype)
         self._flush(self._held.shape[0] // self._rows * self._rows)
 
     def finish(self) -> None:
