@@ -95,6 +95,50 @@ RECORDING = _specs(
     Array("spike_step", ("spike",), "int64", "steps", "step of each recorded spike, ascending"),
     Array("spike_neuron", ("spike",), "int64", "1", "global neuron index of each recorded spike"),
     Array("bold", ("frame", "voxel"), "float64", "1", "BOLD signal at the end of each frame"),
+    Array(
+        "bin_spike_count", ("bin", "population"), "int64", "spikes", "spikes of a population a bin"
+    ),
+    Array(
+        "v_mean",
+        ("bin", "population"),
+        "float64",
+        "mV",
+        "membrane potential, mean over the neurons of a population and the steps of a bin, each at "
+        "its end; neurons that spike show their threshold",
+    ),
+    Array(
+        "current_mean",
+        ("bin", "population"),
+        "float64",
+        "mV/ms",
+        "sum of the currents of all receptors, mean as v_mean",
+    ),
+    Array(
+        "receptor_current",
+        ("bin", "receptor", "population"),
+        "float64",
+        "mV/ms",
+        "g_u (E_u - V) J_u of each receptor that is on, mean as v_mean; J without the kicks of the "
+        "spikes of the step",
+    ),
+    Array("sample_neuron", ("sample",), "int64", "1", "global index of each sampled neuron"),
+    Array(
+        "sample_v",
+        ("look", "sample"),
+        "float64",
+        "mV",
+        "membrane potential at the end of a step; the threshold where a neuron spikes",
+    ),
+    Array(
+        "sample_current",
+        ("look", "sample"),
+        "float64",
+        "mV/ms",
+        "sum of the currents of all receptors, from V and J at the end of a step, J without the "
+        "kicks of its spikes",
+    ),
+    Array("sample_background", ("look", "sample"), "float64", "mV/ms", "background current"),
+    Array("sample_spike", ("look", "sample"), "uint16", "spikes", "spikes since the look before"),
 )
 """The recording store."""
 

@@ -15,6 +15,7 @@ from dtbdask.errors import InputError
 
 if TYPE_CHECKING:
     from dtbdask.graph.network import Network
+    from dtbdask.graph.planning.figures import Plan
 
 
 def recipe(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,24 +85,45 @@ def build(
 @click.option("--threads", type=int, default=1, show_default=True)
 @click.option("--members", type=int, default=1, show_default=True)
 @click.option("--rate", type=float, default=7.0, show_default=True, help="Mean firing rate, Hz.")
+@click.option("--record", help="Also what recording these quantities takes, such as rate,spikes.")
+@click.option("--bin", "bin_ms", type=float, help="Of counts and means that are recorded, ms.")
 @click.option("--memory-per-worker", help="Refuse what does not fit, such as '80 GB'.")
 @as_json
 @told
 def plan(
     connectome: str | None, procedural: bool, workers: int, rate: float,
-    memory_per_worker: str | None, as_json: bool, **options: Any,
+    memory_per_worker: str | None, record: str | None, bin_ms: float | None, as_json: bool,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Say what a network of CONNECTOME, or of --voxels, and its run need; write nothing."""
     from dtbdask.brain.connectome import read_connectome
     from dtbdask.graph.planning.capacity import check_session
+    from dtbdask.graph.planning.figures import amount
     from dtbdask.graph.planning.plan import plan as make_plan
 
     brain = read_connectome(connectome) if connectome else None
     synapses = "procedural" if procedural else "stored"
     made = make_plan(brain, synapses=synapses, blocks=workers, rate_hz=rate, **options)
-    click.echo(json.dumps(made.to_dict()) if as_json else str(made))
+    figures = made.to_dict()
+    if record:
+        voxels = int(options["voxels"]) if brain is None else brain.sizes["voxel"]
+        figures["recording"] = _recording(made, record, voxels, bin_ms)
+    taken = figures.get("recording", {}).items()
+    lines = [str(made), *(f"recording {name}: {amount(n)} a second simulated" for name, n in taken)]
+    click.echo(json.dumps(figures) if as_json else "\n".join(lines))
     if memory_per_worker:
         check_session(made, workers, memory_per_worker)
+
+
+def _recording(made: Plan, record: str, voxels: int, bin_ms: float | None) -> dict[str, float]:
+    """Bytes a second of biological time of each quantity, but of samples: nobody named them."""
+    from dtbdask.sim.quantities import bytes_per_second
+
+    return bytes_per_second(
+        tuple(quantity.strip() for quantity in record.split(",")), populations=made.populations,
+        voxels=voxels, neurons=made.neurons, rate_hz=made.rate_hz, bin_ms=bin_ms,
+        receptors=sum(made.anatomy.receptors),
+    )  # fmt: skip
 
 
 @click.command()

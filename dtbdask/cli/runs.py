@@ -44,7 +44,15 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
     "--seconds", type=float, default=10.0, show_default=True, help="Biological time to record."
 )
 @click.option("--burn-in", type=float, default=1.0, show_default=True, help="Seconds before that.")
-@click.option("--record", default="rate,bold", show_default=True, help="Of rate, bold, spikes.")
+@click.option(
+    "--record", default="rate,bold", show_default=True,
+    help="Of rate, bold, spikes, v_mean, current_mean, receptor_current, sample.",
+)  # fmt: skip
+@click.option("--bin", "bin_ms", type=float, help="Sum counts and take means over so many ms.")
+@click.option(
+    "--sample", multiple=True, help="Neurons of a population to look at singly: name=number."
+)
+@click.option("--sample-every", type=float, help="Time between two looks at them, ms.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--tr", type=float, default=0.8, show_default=True, help="Time between BOLD frames, s."
@@ -59,29 +67,32 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
 @as_json
 @told
 def run(
-    network: Path, recording: Path, seconds: float, burn_in: float, record: str, seed: int,
+    network: Path, recording: Path, seconds: float, burn_in: float, record: str,
+    bin_ms: float | None, sample: tuple[str, ...], sample_every: float | None, seed: int,
     tr: float, cluster: str, workers: int, overwrite: bool, checkpoint_every: float | None,
     checkpoint_wall: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Simulate NETWORK and write RECORDING (a new .zarr)."""
     from contextlib import nullcontext
 
+    from dtbdask.cli.networks import pairs
     from dtbdask.cluster import connect
     from dtbdask.graph.network import open_network
     from dtbdask.sim.session import Session
 
+    options: dict[str, Any] = {
+        "overwrite": overwrite, "bin_ms": bin_ms, "sample_every": sample_every,
+        "samples": pairs("sample", sample) or None, "checkpoint_every": checkpoint_every,
+        "checkpoint_wall": checkpoint_wall,
+    }  # fmt: skip
     opened = open_network(network)
     place = nullcontext(None) if cluster == "none" else connect(cluster, workers=workers)
     with place as client, Session(opened, client, seed=seed, tr_s=tr) as session:
         quantities = [quantity.strip() for quantity in record.split(",")]
-        kept: dict[str, Any] = {
-            "overwrite": overwrite, "checkpoint_every": checkpoint_every,
-            "checkpoint_wall": checkpoint_wall,
-        }  # fmt: skip
-        session.check_run(seconds, quantities, recording, **kept)
+        session.check_run(seconds, quantities, recording, **options)
         if burn_in:
             session.run(burn_in)
-        made = session.run(seconds, record=quantities, to=recording, **kept)
+        made = session.run(seconds, record=quantities, to=recording, **options)
     assert made is not None
     tell(figures_of(recording, made.to_xarray()), as_json, "Recording")
 

@@ -157,8 +157,11 @@ def place(
     column : (2, 2) int64
         For an excitatory and an inhibitory source: which of the pair goes into the first and the
         second column of `weight`, or -1 for a zero.
-    record, kept, end, shift
-        From `sort`.
+    record : (synapse,) uint64
+    kept : (synapse, pair) uint8 or uint32, or None
+    end : (bucket,) uint64
+    shift : int
+        From `sort`, all four.
     """
     shifts, mask = np.empty(2, np.uint64), np.empty(2, np.uint64)
     for inhibits in range(2):

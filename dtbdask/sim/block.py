@@ -272,14 +272,26 @@ class Block:
         """Slots after that of the coming step, in the order of their steps."""
         return (self.step_index + np.arange(1, self.n_slots)) % self.n_slots
 
+    def on_parts(self, work: Callable[[int], None]) -> None:
+        """Call `work` with the number of each part, on its thread."""
+        self._each_part(work)
+
     def global_spikes(self, member: int = 0) -> Ints:
         """Global indices of the neurons that spiked in the last step, ascending: (spike,) int64."""
+        return self.global_of(self.local_spikes(member))
+
+    def local_spikes(self, member: int = 0) -> NDArray[np.uint32]:
+        """Local indices of the neurons that spiked in the last step, ascending: (spike,) uint32."""
         lists = (
             self.fired[member, low : low + count]
             for low, count in zip(self.bounds[:-1], self.n_fired[member], strict=True)
         )
-        local = np.concatenate(list(lists)).astype(np.int64)
-        found: Ints = self.tiles[local // rng.TILE] * rng.TILE + local % rng.TILE
+        return np.concatenate(list(lists))
+
+    def global_of(self, neuron: NDArray[np.uint32]) -> Ints:
+        """Global indices of local ones: (...) int64."""
+        shift = (self.tiles - np.arange(self.tiles.size)) * rng.TILE
+        found: Ints = shift[neuron // np.uint32(rng.TILE)] + neuron
         return found
 
     def change(self, change: Change) -> None:

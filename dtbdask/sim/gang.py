@@ -6,7 +6,7 @@ population and integrates the haemodynamics itself. Otherwise the session adds u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ from dtbdask.sim.changes import Change, Held
 from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.drive import Drive, driven
 from dtbdask.sim.exchange import Exchange, Loopback
+from dtbdask.sim.observe import Observer, Seen
+from dtbdask.sim.quantities import Watch
+from dtbdask.sim.raster import Raster
 from dtbdask.sim.swaps import Swaps, shortest, unpacked
 
 Floats = NDArray[np.float64]
@@ -40,12 +43,15 @@ class Window:
         At the end of each frame; empty where the gang is not complete.
     spike_step, spike_neuron : (spike,) int64
         Spikes of member 0, by step and neuron; empty unless asked for.
+    seen : list of Seen
+        What was seen of member 0 in each block, if that was asked for.
     """
 
     spike_count: NDArray[np.int32]
     bold: Floats
     spike_step: Ints
     spike_neuron: Ints
+    seen: list[Seen] = field(default_factory=list)
 
 
 class Gang:
@@ -105,7 +111,12 @@ class Gang:
             self._swaps.append(Swaps.agreed(soon, asked))
 
     def advance(
-        self, n_steps: int, frame_steps: int, spikes: bool, drive: Drive | None = None
+        self,
+        n_steps: int,
+        frame_steps: int,
+        spikes: bool,
+        drive: Drive | None = None,
+        watch: Watch | None = None,
     ) -> Window:
         """Run some steps.
 
@@ -118,6 +129,8 @@ class Gang:
             Also return every spike of member 0.
         drive : Drive, optional
             What stimuli do in these steps.
+        watch : Watch, optional
+            What else to look at.
 
         Returns
         -------
@@ -128,23 +141,31 @@ class Gang:
         members, populations = self.blocks[0].spikes.shape
         count = np.zeros((n_steps, members, populations), np.int32)
         first_step = self.blocks[0].step_index
-        steps, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        raster = Raster(self.blocks, first_step)
+        observers = self._observers(watch, n_steps)
         for k in range(n_steps):
             step = self.blocks[0].step_index
             put(k)
             for block in self.blocks:
                 block.step()
                 count[k] += block.spikes
+            for observer in observers:
+                observer.look(k)
             self._swap(step, last=k == n_steps - 1)
             if spikes:
-                fired = np.sort(np.concatenate([block.global_spikes() for block in self.blocks]))
-                neurons.append(fired)
-                steps.append(np.full(fired.size, step))
+                raster.take()
         put(n_steps)
         bold = np.zeros((0, members, 0))
         if self.haemodynamics is not None:
             bold = self.haemodynamics.advance(count, first_step, frame_steps)
-        return Window(count, bold, np.concatenate(steps), np.concatenate(neurons))
+        seen = [observer.seen for observer in observers]
+        return Window(count, bold, *raster.spikes(), seen)
+
+    def _observers(self, watch: Watch | None, n_steps: int) -> list[Observer]:
+        """One for each block that has member 0, if something is asked for."""
+        if watch is None or self.blocks[0].spec.first_member > 0:
+            return []
+        return [Observer(block, watch, n_steps) for block in self.blocks]
 
     def _swap(self, step: int, *, last: bool) -> None:
         if self.partition.n_blocks == 1:

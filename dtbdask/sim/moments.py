@@ -84,6 +84,14 @@ class Moments:
             self._last = now
         return due
 
+    def check_whole(self, steps: int, dt_ms: float) -> None:
+        """Refuse moments amid a bin, or between two looks, of so many steps."""
+        if self._every is not None and self._every % steps:
+            raise InputError(
+                f"checkpoint_every is {self.every_s:g} s; expected a multiple of the "
+                f"{steps * dt_ms:g} ms after which bins and looks at samples end together"
+            )
+
     def protocol(self, to: str | Path, seconds: float, network: Network) -> Mapping[str, Any]:
         """Entries of the recording's root from which the run can be resumed.
 

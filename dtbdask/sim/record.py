@@ -12,14 +12,8 @@ import zarr
 from numpy.typing import NDArray
 
 from dtbdask import schema
-from dtbdask.errors import InputError
 from dtbdask.graph.network import Network
-
-QUANTITIES = ("rate", "bold", "spikes")
-"""What can be recorded."""
-
-ROWS = {"spike_count": 500, "bold": 64, "spike_step": 1 << 18, "spike_neuron": 1 << 18}
-"""First dimension of a chunk."""
+from dtbdask.sim.quantities import Request
 
 
 class Column:
@@ -56,7 +50,7 @@ class Column:
 
     def append(self, values: NDArray[Any]) -> None:
         """Add rows: (row, ...)."""
-        self.held = np.concatenate([self.held, values.astype(self.held.dtype)])
+        self.held = np.concatenate([self.held, values], dtype=self.held.dtype)
         self._flush(self.held.shape[0] // self._rows * self._rows)
 
     def finish(self) -> None:
@@ -79,8 +73,8 @@ class Recorder:
     path : path
         Of the new store.
     network : Network
-    record : tuple of str
-        Of `QUANTITIES`.
+    request : Request
+        What is recorded.
     attributes : dict
         About the run, for the root of the store.
     overwrite : bool
@@ -88,7 +82,7 @@ class Recorder:
     """
 
     def __init__(
-        self, path: str | Path, network: Network, record: tuple[str, ...],
+        self, path: str | Path, network: Network, request: Request,
         attributes: dict[str, Any], *, overwrite: bool,
     ) -> None:  # fmt: skip
         about = {
@@ -100,12 +94,12 @@ class Recorder:
             "n_synapses": network.n_synapses,
             "labels": list(network.labels),
             "population_labels": network.population_labels,
-            "record": list(record),
+            **request.attributes(),
             **attributes,
         }
-        self.path = Path(path)
+        self.path, self.request = Path(path), request
         self.group = schema.create_store(path, "recording", about, overwrite=overwrite)
-        self._lay_out(network, record)
+        self._lay_out(network)
 
     @classmethod
     def reopened(cls, path: str | Path, network: Network, store: Path) -> Recorder:
@@ -124,40 +118,36 @@ class Recorder:
         made = cls.__new__(cls)
         made.path = Path(path)
         made.group = zarr.open_group(made.path, mode="r+", zarr_format=3)
-        made._lay_out(network, tuple(schema.root_of(made.group)["record"]))
+        made.request = Request.of_root(schema.root_of(made.group))
+        made._lay_out(network)
         for name, column in made._columns.items():
             held = schema.read(kept, f"held/{name}") if rows else None
             column.cut(rows.get(name, 0), held)
         return made
 
-    def _lay_out(self, network: Network, record: tuple[str, ...]) -> None:
-        """Write the tables of the populations, and begin the columns or take up those there."""
-        populations = network.populations
-        for name in ("voxel", "excitatory", "size"):
-            spec = schema.NETWORK[f"population/{name}"]
+    def _lay_out(self, network: Network) -> None:
+        """Write the tables, and begin the columns or take up those there."""
+        populations, request = network.populations, self.request
+        tables = [
+            (schema.NETWORK[f"population/{name}"], getattr(populations, name))
+            for name in ("voxel", "excitatory", "size")
+        ]
+        if request.sample.size:
+            tables.append((schema.RECORDING["sample_neuron"], request.sample))
+        for spec, values in tables:
             if spec.name in self.group:  # perhaps without its values
                 del self.group[spec.name]
-            schema.write(self.group, spec, getattr(populations, name))
-        tails = {"spike_count": (populations.size.size,), "bold": (len(network.labels),)}
-        wanted = {
-            "rate": ("spike_count",),
-            "bold": ("bold",),
-            "spikes": ("spike_step", "spike_neuron"),
-        }
-        self._columns = {
-            name: Column(self.group, schema.RECORDING[name], tails.get(name, ()), ROWS[name])
-            for quantity in record
-            for name in wanted[quantity]
-        }
+            schema.write(self.group, spec, values)
+        self._columns = {}
+        for name in request.names():
+            tail = request.tail(name, populations.size.size, len(network.labels))
+            rows = request.rows(name, tail)
+            self._columns[name] = Column(self.group, schema.RECORDING[name], tail, rows)
 
     def write(self, **values: NDArray[Any]) -> None:
         """Append the rows of one window to the arrays that are recorded."""
         for name, column in self._columns.items():
             column.append(values[name])
-
-    def has(self, name: str) -> bool:
-        """Whether an array is recorded."""
-        return name in self._columns
 
     def rows(self) -> dict[str, int]:
         """Rows of each array that are on disk."""
@@ -177,14 +167,22 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Recording:
-    """A finished recording on disk.
+    """A recording on disk.
 
     Attributes
     ----------
     path : pathlib.Path
+    live : bool
+        It may be unfinished: of each array the whole chunks are there.
     """
 
     path: Path
+    live: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything has been written."""
+        return schema.read_root(self.path).get("status") == "complete"
 
     def to_xarray(self) -> xr.Dataset:
         """Lazy, labelled arrays on Dask; nothing is read but the labels.
@@ -193,24 +191,26 @@ class Recording:
         -------
         xarray.Dataset
             `spike_count (step, population)`, `bold (frame, voxel)`, `spike_step` and
-            `spike_neuron (spike)`, as far as recorded, with times in ms and s and the names of
-            populations and voxels as coordinates.
+            `spike_neuron (spike)`, and the others of `dtbdask.schema.RECORDING`, as far as
+            recorded, with times in ms and s and the names of populations and voxels as coordinates.
+            Of a live recording what is there now; call again for more.
 
         Raises
         ------
         StoreError
-            Not a recording, never finished, or damaged.
+            Not a recording, never finished unless live, or damaged.
         """
         import dask.array as da
 
-        group = schema.open_store(self.path, "recording")
+        group = schema.open_store(self.path, "recording", status="any" if self.live else "complete")
         root = schema.root_of(group)
+        length = _lengths(group)
         size = schema.read(group, "population/size")
         data = xr.Dataset(
             {
                 name: (
                     spec.dims,
-                    da.from_zarr(group[name]),
+                    da.from_zarr(group[name])[: length[spec.dims[0]]],
                     {"units": spec.unit, "long_name": spec.meaning},
                 )
                 for name, spec in schema.RECORDING.items()
@@ -224,7 +224,9 @@ class Recording:
                 "first_neuron": ("population", np.cumsum(size) - size),
                 "voxel_label": ("voxel", root["labels"]),
             },
-            attrs={k: v for k, v in root.items() if k not in ("labels", "population_labels")},
+            attrs={
+                k: v for k, v in root.items() if k not in ("labels", "population_labels", "sample")
+            },
         )
         dt_s = root["dt_ms"] / 1000
         if "spike_count" in data:
@@ -234,15 +236,38 @@ class Recording:
             first = root["first_step"] // root["frame_steps"]
             frame = np.arange(first, first + data.sizes["frame"])
             data = data.assign_coords(time_s=("frame", (frame + 1) * root["frame_steps"] * dt_s))
+        for dim, steps in (("bin", "bin_steps"), ("look", "sample_steps")):
+            if dim in data.sizes:
+                end = root["first_step"] + root[steps] * np.arange(1, data.sizes[dim] + 1)
+                data = data.assign_coords({f"{dim}_time_ms": (dim, end * root["dt_ms"])})
+        if "receptor" in data.sizes:
+            data = data.assign_coords(receptor=("receptor", root["receptors"]))
         return data
 
 
-def open_recording(path: str | Path) -> Recording:
-    """Handle on a finished recording.
+def _lengths(group: zarr.Group) -> dict[str, int]:
+    """Rows of each first dimension that all arrays with it have whole.
+
+    Chunks are written whole and in order after their array has grown, so that the number of those
+    that are there says how many rows are.
+    """
+    length: dict[str, int] = {}
+    for name, spec in schema.RECORDING.items():
+        if name in group:
+            array: Any = group[name]
+            rows = min(array.shape[0], array.chunks[0] * array.nchunks_initialized)
+            length[spec.dims[0]] = min(rows, length.get(spec.dims[0], rows))
+    return length
+
+
+def open_recording(path: str | Path, *, live: bool = False) -> Recording:
+    """Handle on a recording.
 
     Parameters
     ----------
     path : path
+    live : bool
+        Also one that is still being written, or was never finished: what is there can be read.
 
     Returns
     -------
@@ -251,17 +276,7 @@ def open_recording(path: str | Path) -> Recording:
     Raises
     ------
     StoreError
-        Not a recording, never finished, or damaged.
+        Not a recording, never finished unless live, or damaged.
     """
-    schema.open_store(path, "recording")
-    return Recording(Path(path))
-
-
-def check_record(record: tuple[str, ...]) -> tuple[str, ...]:
-    """The quantities to record, or an error that lists those known."""
-    if len(set(record)) < len(record):
-        raise InputError(f"record is {record}; name each quantity once")
-    for quantity in record:
-        if quantity not in QUANTITIES:
-            raise InputError(f"record: {quantity!r} is unknown; known are {', '.join(QUANTITIES)}")
-    return record
+    schema.open_store(path, "recording", status="any" if live else "complete")
+    return Recording(Path(path), live)

@@ -31,8 +31,11 @@ from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.delays import check_delays
 from dtbdask.sim.gang import Window
 from dtbdask.sim.moments import Moments, beside, steps_of
+from dtbdask.sim.observe import assemble, counted_neurons
 from dtbdask.sim.protocol import entry, read_change, told_stimulus
-from dtbdask.sim.record import Recorder, Recording, check_record
+from dtbdask.sim.quantities import Request, Samples, Watch
+from dtbdask.sim.raster import in_order
+from dtbdask.sim.record import Recorder, Recording
 from dtbdask.sim.stimuli import Bound, Stimulus, bind, drive_of, read_stimulus, written
 
 Floats = NDArray[np.float64]
@@ -135,7 +138,8 @@ class Session:
 
     def run(
         self, seconds: float, *, record: Sequence[str] = (), to: str | Path | None = None,
-        overwrite: bool = False, checkpoint_every: float | None = None,
+        overwrite: bool = False, bin_ms: float | None = None, samples: Samples | None = None,
+        sample_every: float | None = None, checkpoint_every: float | None = None,
         checkpoint_wall: float | None = None,
     ) -> Recording | None:  # fmt: skip
         """Simulate, going on from where the session is.
@@ -144,12 +148,21 @@ class Session:
         ----------
         seconds : float
             Biological time.
-        record : sequence of {"rate", "bold", "spikes"}
-            What to write; of an ensemble only its first member.
+        record : sequence of str
+            What to write, of `dtbdask.sim.quantities.QUANTITIES`; of an ensemble only its first
+            member.
         to : path, optional
             Store of the recording; needed if and only if something is recorded.
         overwrite : bool
             Replace a recording that is there.
+        bin_ms : float, optional
+            Sum spike counts, and take means of V and currents, over so long; by default the counts
+            and means of every step are written. It divides `seconds`.
+        samples : (sample,) int or mapping of str to int, optional
+            Neurons that "sample" looks at: global indices in any order, or how many to take of each
+            population that a name means.
+        sample_every : float, optional
+            Time between two looks at them, ms; by default every step.
         checkpoint_every : float, optional
             Biological time between checkpoints, s. They are kept in a folder beside the recording,
             and `dtbdask.sim.restart.resume_run` goes on from the last after an accident.
@@ -160,9 +173,10 @@ class Session:
         -------
         Recording or None
         """
-        n_steps, wanted = self.check_run(
+        n_steps, request = self.check_run(
             seconds, record, to, overwrite=overwrite, checkpoint_every=checkpoint_every,
-            checkpoint_wall=checkpoint_wall,
+            checkpoint_wall=checkpoint_wall, bin_ms=bin_ms, samples=samples,
+            sample_every=sample_every,
         )  # fmt: skip
         moments = Moments.of(checkpoint_every, checkpoint_wall, self.dt_ms)
         recorder = None
@@ -171,7 +185,7 @@ class Session:
             if moments is not None:  # before the recording, so that whoever finds it finds both
                 about |= moments.protocol(to, seconds, self.network)
                 self._keep(beside(to), moments.run)
-            recorder = Recorder(to, self.network, wanted, about, overwrite=overwrite)
+            recorder = Recorder(to, self.network, request, about, overwrite=overwrite)
         return self.go_on(n_steps, recorder, moments)
 
     def go_on(
@@ -190,20 +204,29 @@ class Session:
         -------
         Recording or None
         """
-        spikes = recorder is not None and recorder.has("spike_step")
         window_steps = whole_number(
             "dtbdask.session.window-steps", config.get("session.window-steps"), 1
         )
+        spikes, watch = False, None
+        if recorder is not None:
+            window_steps = recorder.request.window_steps(window_steps)
+            spikes, watch = (
+                "spikes" in recorder.request.record,
+                recorder.request.watch(self.network),
+            )
+        counted = counted_neurons(self.network)
         with progress.track("Simulating", n_steps, "steps") as done:
             while n_steps:
                 steps = min(window_steps, n_steps)
                 if moments is not None:
                     steps = moments.cut(steps)
-                window = self.advance(steps, spikes=spikes)
+                window = self.advance(steps, spikes=spikes, watch=watch)
                 n_steps -= steps
                 if recorder is not None:
+                    request = recorder.request
+                    more = {} if watch is None else assemble(request, watch, counted, window.seen)
                     recorder.write(
-                        spike_count=window.spike_count[:, 0], bold=window.bold[:, 0],
+                        **request.counts(window.spike_count[:, 0]), **more, bold=window.bold[:, 0],
                         spike_step=window.spike_step, spike_neuron=window.spike_neuron,
                     )  # fmt: skip
                     if moments is not None and moments.due(steps) and n_steps:
@@ -214,26 +237,29 @@ class Session:
     def check_run(
         self, seconds: float, record: Sequence[str] = (), to: str | Path | None = None,
         *, overwrite: bool = False, checkpoint_every: float | None = None,
-        checkpoint_wall: float | None = None,
-    ) -> tuple[int, tuple[str, ...]]:  # fmt: skip
+        checkpoint_wall: float | None = None, **options: Any,
+    ) -> tuple[int, Request]:  # fmt: skip
         """Steps and quantities of a run; what `run` would refuse is refused here.
 
         Parameters
         ----------
-        seconds, record, to, overwrite, checkpoint_every, checkpoint_wall
+        seconds, record, to, overwrite, checkpoint_every, checkpoint_wall, **options
             As in `run`.
 
         Returns
         -------
         n_steps : int
-        record : tuple of str
+        request : Request
         """
         self._open_crew()
         n_steps = steps_of("seconds", seconds, self.dt_ms)
-        wanted = check_record(tuple(record))
+        wanted = tuple(record)
+        request = Request.make(self.network, wanted, n_steps, self.dt_ms, **options)
         if bool(wanted) != (to is not None):
             raise InputError(f"record is {wanted} and to is {to}; give both or neither")
-        if Moments.of(checkpoint_every, checkpoint_wall, self.dt_ms) is not None:
+        moments = Moments.of(checkpoint_every, checkpoint_wall, self.dt_ms)
+        if moments is not None:
+            moments.check_whole(request.window_steps(1), self.dt_ms)
             if to is None:
                 raise InputError(
                     "checkpoints of a run are kept beside its recording: give to and record, or "
@@ -242,7 +268,7 @@ class Session:
             checkpoint.check_free(beside(to), overwrite=overwrite)
         if to is not None:
             schema.check_free(to, "recording", overwrite=overwrite)
-        return n_steps, wanted
+        return n_steps, request
 
     def checkpoint(self, path: str | Path) -> Path:
         """Write down all that the next step depends on; the session goes on unchanged.
@@ -329,7 +355,7 @@ class Session:
         given = [read_stimulus(stimulus) for stimulus in root["stimuli"]]
         self._stimuli = [bind(stimulus, self.network, 0, self.dt_ms) for stimulus in given]
 
-    def advance(self, n_steps: int, *, spikes: bool = False) -> Window:
+    def advance(self, n_steps: int, *, spikes: bool = False, watch: Watch | None = None) -> Window:
         """Run some steps as one task a worker, and return what was seen.
 
         Parameters
@@ -337,6 +363,8 @@ class Session:
         n_steps : int
         spikes : bool
             Also return every spike of member 0.
+        watch : Watch, optional
+            What else to look at.
 
         Returns
         -------
@@ -345,20 +373,20 @@ class Session:
         """
         n_steps = whole_number("n_steps", n_steps, 1)
         drive = drive_of(self._stimuli, self.step, n_steps, self.dt_ms)
-        windows = self._ask("advance", n_steps, self.frame_steps, spikes, drive)
+        windows = self._ask("advance", n_steps, self.frame_steps, spikes, drive, watch)
         first, self.step = self.step, self.step + n_steps
         if len(windows) == 1:
             return windows[0]  # type: ignore[no-any-return]
+        seen = [one for window in windows for one in window.seen]
         if self._haemodynamics is None:
             counts = np.concatenate([window.spike_count for window in windows], axis=1)
             bold = np.concatenate([window.bold for window in windows], axis=1)
-            return Window(counts, bold, windows[0].spike_step, windows[0].spike_neuron)
+            return Window(counts, bold, windows[0].spike_step, windows[0].spike_neuron, seen)
         counts = np.stack([window.spike_count for window in windows]).sum(axis=0, dtype=np.int32)
         steps = np.concatenate([window.spike_step for window in windows])
         neurons = np.concatenate([window.spike_neuron for window in windows])
-        order = np.lexsort((neurons, steps))
         bold = self._haemodynamics.advance(counts, first, self.frame_steps)
-        return Window(counts, bold, steps[order], neurons[order])
+        return Window(counts, bold, *in_order(steps, neurons), seen)
 
     def set(
         self, parameter: str, value: ArrayLike, *, population: str | ArrayLike | None = None,

@@ -1,5 +1,8 @@
 """A recording holds exactly what happened, lazily and labelled, or it is refused."""
 
+import subprocess
+import sys
+
 import dask
 import numpy as np
 import pytest
@@ -10,10 +13,13 @@ from networks import make_network
 
 from dtbdask import schema
 from dtbdask.errors import InputError, StoreError
-from dtbdask.sim.record import QUANTITIES, Column, Recording, check_record, open_recording
+from dtbdask.sim.quantities import check_record
+from dtbdask.sim.record import Column, Recording, open_recording
 from dtbdask.sim.session import Session
 
 DRIVE = {"noise_rate": 0.002}
+QUANTITIES = ("rate", "bold", "spikes")
+ARRAYS = ("spike_count", "spike_step", "spike_neuron", "bold")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +72,7 @@ def test_the_arrays_are_lazy_and_opening_computes_nothing(recorded):
 
     with dask.config.set(scheduler=refuse):
         data = open_recording(recorded[0].path).to_xarray()
-        for name in schema.RECORDING:
+        for name in ARRAYS:
             assert dask.is_dask_collection(data[name].data), name
         assert repr(data)
 
@@ -77,7 +83,8 @@ def test_what_was_recorded_is_what_happened(recorded):
     np.testing.assert_array_equal(data.bold, window.bold[:, 0])
     np.testing.assert_array_equal(data.spike_step, window.spike_step)
     np.testing.assert_array_equal(data.spike_neuron, window.spike_neuron)
-    for name, spec in schema.RECORDING.items():
+    for name in ARRAYS:
+        spec = schema.RECORDING[name]
         assert data[name].dtype == spec.dtype
         assert data[name].dims == spec.dims
         assert (data[name].units, data[name].long_name) == (spec.unit, spec.meaning)
@@ -221,3 +228,46 @@ def test_quantities_are_checked_by_name():
     assert tuple(check_record(QUANTITIES)) == QUANTITIES
     with pytest.raises(InputError, match="'volts' is unknown; known are rate, bold, spikes"):
         check_record(("rate", "volts"))
+
+
+def test_a_recording_is_read_while_it_is_written(network, tmp_path):
+    """By another process: what it sees is the beginning of what is written in the end."""
+    code = (
+        "import sys; from dtbdask.sim.record import open_recording; "
+        "r = open_recording(sys.argv[1], live=True); d = r.to_xarray().load(); "
+        "print(int(r.finished), d.sizes['step'], int(d.spike_count.sum()))"
+    )
+    seen, path = [], tmp_path / "run"
+
+    def look():
+        words = [sys.executable, "-c", code, str(path)]
+        told = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
+        seen.append([int(word) for word in told.stdout.split()])
+
+    with (
+        Session(network, seed=3) as session,
+        dask.config.set({"dtbdask.session.window-steps": 700}),
+    ):
+        advance, windows = session.advance, []
+
+        def looking(*arguments, **options):
+            windows.append(advance(*arguments, **options))
+            if len(windows) == 3:
+                look()
+            return windows[-1]
+
+        session.advance = looking
+        data = session.run(2.1, record=["rate"], to=path).to_xarray().load()
+    look()
+    assert seen[0][:2] == [0, 1000]
+    assert seen[0][2] == int(data.spike_count[:1000].sum())
+    assert seen[1] == [1, 2100, int(data.spike_count.sum())]
+
+
+def test_rows_are_there_when_their_chunk_is(network, tmp_path):
+    """An array that has grown before its chunk was written shows nothing of it."""
+    with Session(network) as session:
+        recording = session.run(0.6, record=["rate"], to=tmp_path / "run")
+    (tmp_path / "run" / "spike_count" / "c" / "1" / "0").unlink()
+    data = open_recording(recording.path, live=True).to_xarray()
+    assert data.sizes["step"] == data.time_ms.size == 500
