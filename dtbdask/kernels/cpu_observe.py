@@ -143,7 +143,7 @@ def _sum(values, scale):
     for i in range(values.size):
         x = np.float64(values[i])
         total += _whole(x * scale)
-        good &= abs(x) < _LIMIT
+        good = good and bool(abs(x) < _LIMIT)
     return total if good else _SPOILT
 
 
