@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from dtbdask import schema
 from dtbdask.graph.network import Network
 from dtbdask.sim.quantities import Request
-
-FAST: Final = ("spike_step", "spike_neuron")
-"""Arrays of so many values that the time to compress them counts."""
 
 
 class Column:
@@ -38,8 +35,7 @@ class Column:
         if spec.name in group:
             self._array = schema.array(group, spec.name)
         else:
-            kind: Literal["lz4", "zstd"] = "lz4" if spec.name in FAST else "zstd"
-            self._array = schema.create(group, spec, (0, *tail), (rows, *tail), compressor=kind)
+            self._array = schema.create(group, spec, (0, *tail), (rows, *tail))
         self._rows, self.held = rows, np.zeros((0, *tail), spec.dtype)
 
     @property
