@@ -139,11 +139,11 @@ def _whole(x):
 @njit
 def _sum(values, scale):
     """Sum of values as integers."""
-    total, good = np.int64(0), np.bool_(True)
+    total, good = np.int64(0), True
     for i in range(values.size):
         x = np.float64(values[i])
         total += _whole(x * scale)
-        good &= abs(x) < _LIMIT
+        good = good and bool(abs(x) < _LIMIT)
     return total if good else _SPOILT
 
 
