@@ -287,3 +287,16 @@ def test_a_member_that_is_lost_is_an_error_and_never_the_run_of_another(workers,
         timer.join()
         with pytest.raises(DTBDaskError):
             session.state("v")
+
+
+def test_means_and_samples_are_those_of_one_process(workers, network, tmp_path):
+    options = {"record": ("rate", "v_mean", "receptor_current", "sample", "spikes"), "bin_ms": 10,
+               "samples": [2000, 3, 3, 900]}  # fmt: skip
+    found = {}
+    for name, client, members in (("here", None, 1), ("split", workers, 1), ("many", workers, 2)):
+        with Session(network, client, seed=SEED, members=members) as session:
+            made = session.run(0.1, to=tmp_path / name, **options)
+            found[name] = made.to_xarray().load()
+    for name in ("split", "many"):
+        for array in found["here"].data_vars:
+            np.testing.assert_array_equal(found[name][array], found["here"][array], err_msg=array)
