@@ -9,7 +9,7 @@ import pytest
 from distributed import Client, LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import FOUR, make_network
+from networks import FOUR, delayed, make_network
 from stores import contents
 
 from dtbdask import schema
@@ -19,6 +19,7 @@ from dtbdask.rng import TILE
 from dtbdask.sim import checkpoint
 from dtbdask.sim.block import Block, BlockSpec
 from dtbdask.sim.session import Session
+from dtbdask.sim.stimuli import Sinusoid
 
 SEED, THEN, REST = 2**63 + 5, 53, 70
 STATE = ("v", "ou", "refractory", "j_ampa", "j_nmda", "j_gaba_a", "j_gaba_b")
@@ -42,9 +43,9 @@ def drive(session):
 
 def seen(session, n_steps):
     """All that a session shows of some steps, and the state at their end."""
-    window = session.advance(n_steps, spikes=True)
+    window = vars(session.advance(n_steps, spikes=True))
     state = {name: session.state(name) for name in STATE}
-    return vars(window) | state
+    return {name: values for name, values in window.items() if name != "seen"} | state
 
 
 def same(one, other):
@@ -353,3 +354,39 @@ def test_a_newer_format_and_what_is_no_checkpoint_are_refused(network, kept, tmp
         schema.commit(schema.create_store(tmp_path / "other" / "0.zarr", "network", {}))
         with pytest.raises(StoreExistsError, match="a dtbdask network store"):
             session.checkpoint(tmp_path / "other")
+
+
+# With everything on
+
+
+def test_delays_currents_and_stimuli_go_on_from_where_they_were(tmp_path):
+    """Kicks on their way, currents that began on the way, a stimulus that is half over."""
+    network = delayed(make_network(neurons=1500, degree=40), [1, 3, 7, 2, 9, 4])
+    tone = Sinusoid(population="E", amplitude=0.1, frequency_hz=30, onset_ms=10, duration_ms=90)
+    with Session(network, seed=SEED, blocks=2) as session:
+        session.stimulate(tone)
+        session.advance(20)
+        session.set("g_ahp", 0.02)
+        session.set("v_h", -53.0)
+        session.set("g_t", 0.001)
+        session.advance(THEN - 20)
+        session.checkpoint(tmp_path)
+        log = session.changes
+        meant = {**seen(session, REST), "h_t": session.state("h_t"), "ca": session.state("ca")}
+    assert (meant["ca"] > 0).any()
+    assert np.unique(meant["h_t"]).size > 2
+    with Session(network, seed=SEED) as plain:  # none of it is without effect
+        plain.advance(THEN)
+        assert plain.advance(REST, spikes=True).spike_neuron.size != meant["spike_neuron"].size
+    for options in ({}, {"partition": scattered(network, 3)}, {"blocks": 2, "threads": 2}):
+        with Session.resume(tmp_path, network, **options) as session:
+            assert session.changes == log
+            found = {**seen(session, REST), "h_t": session.state("h_t"), "ca": session.state("ca")}
+            same(found, meant)
+
+
+def test_a_checkpoint_of_a_lesioned_network_is_of_another(network, tmp_path):
+    with Session(network, seed=SEED) as session:
+        session.checkpoint(tmp_path)
+    with pytest.raises(InputError, match="its lesions was"):
+        Session.resume(tmp_path, network.lesioned(source="E", scale=0.5))
