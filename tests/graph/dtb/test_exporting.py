@@ -26,6 +26,7 @@ from dtbdask.graph.dtb.blocks import read_dtb
 from dtbdask.graph.dtb.exporting import export_dtb
 from dtbdask.graph.dtb.importing import import_dtb
 from dtbdask.graph.network import Network
+from dtbdask.graph.parameters import AUXILIARY
 from dtbdask.graph.synapses import Held
 from dtbdask.graph.wiring import InEdges
 from dtbdask.sim.verify import compare
@@ -110,10 +111,11 @@ def test_a_network_of_ours_is_the_same_in_dtbs_files(tmp_path_factory, wide, blo
         mine, theirs = getattr(again.populations, name), getattr(network.populations, name)
         np.testing.assert_array_equal(mine, theirs)
     for name in network.parameters:
+        meant = value_of(network, name)
+        if name not in AUXILIARY:  # DTB's files have no column for these
+            meant = meant.astype(np.float32)
         if name != "ou_tau":
-            np.testing.assert_array_equal(
-                value_of(again, name), value_of(network, name).astype(np.float32), err_msg=name
-            )
+            np.testing.assert_array_equal(value_of(again, name), meant, err_msg=name)
 
 
 def with_weights(network, scale, value=None):
