@@ -8,6 +8,7 @@ is absent or fails is told with the reason; equal rates show that those that ran
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -182,10 +183,11 @@ def _run(command: list[str] | str, folder: Path, threads: int) -> dict[str, Any]
     if isinstance(command, str):
         return {"failed": command}
     words = [*command, str(folder), str(threads), str(WARM_UP_STEPS), str(STEPS)]
+    beside = f"{Path(command[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # its own tools
     try:
         ended = subprocess.run(
             words, capture_output=True, text=True, check=False, timeout=LONGEST_S,
-            input=_constants(folder),
+            input=_constants(folder), env={**os.environ, "PATH": beside},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return {"failed": f"took more than {LONGEST_S} s"}

@@ -4,7 +4,7 @@ set -u
 folder=${1:?folder for the environments}
 python=${2:-python3}
 mkdir -p "$folder"
-for pair in "annarchy ANNarchy" "brainevent brainevent brainstate numba" "brian2 brian2 numpy<2" "nest nest-simulator"; do
+for pair in "annarchy ANNarchy cmake" "brainevent brainevent brainstate numba" "brian2 brian2 numpy<2" "nest nest-simulator"; do
   set -- $pair
   name=$1
   shift
