@@ -2,16 +2,17 @@
 
 A kernels module offers, with these names and argument orders,
 
-============ =================================================================================
-integrate    background current, membrane, threshold, for one part of a block; lists fired neurons
-deliver      rows of fired sources -> integer kicks of the targets of one part
-deliver_delayed  the same into a ring of steps, where synapses have delays (`cpu_delays`)
-select       which of the fired neurons a peer listens to
-census       spikes of each population
-balloon      haemodynamics of the voxels
-wire         in-edges of a range of neurons, from the recipe
-sort, place  the transpose: in-edges by target -> edges by source row
-============ =================================================================================
+=============== =================================================================================
+integrate       currents, membrane, threshold, for one part of a block; lists fired neurons
+deliver         rows of fired sources -> integer kicks of the targets of one part
+deliver_delayed the same into a ring of steps, where synapses have delays
+select          which of the fired neurons a peer listens to
+census          spikes of each population
+totals          sums over populations of V and currents, as exact integers
+balloon         haemodynamics of the voxels
+wire            in-edges of a range of neurons, from the recipe
+sort, place     the transpose: in-edges by target -> edges by source row
+=============== =================================================================================
 
 Laws they share:
 
