@@ -26,8 +26,9 @@ from dtbdask import progress
 from dtbdask.errors import InputError, whole_number
 from dtbdask.graph.build import build
 from dtbdask.graph.network import Network
-from dtbdask.kernels import Features
+from dtbdask.kernels import RECEPTORS, Coefficient, Features
 from dtbdask.sim.edges import collect
+from dtbdask.sim.model import FORMULAS
 
 TEXTS = Path(__file__).parent / "texts"
 PEERS = ("annarchy", "brainevent", "brian2", "nest")
@@ -35,7 +36,7 @@ PEERS = ("annarchy", "brainevent", "brian2", "nest")
 WARM_UP_STEPS, STEPS = 200, 1000
 LONGEST_S = 1800
 """A peer that takes longer is given up."""
-CONSTANTS = ("c", "g_l", "v_l", "v_th", "v_reset", "ou_mean", "ou_sigma", "ou_tau")
+DT_MS = 1.0
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,26 @@ def _write(network: Network, folder: Path) -> None:
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
         values.tofile(folder / f"{name}.bin")
     values = {name: float(v[0]) for name, v in network.parameters.population.items()}
-    model: dict[str, Any] = {name: values[name] for name in CONSTANTS}
-    for kind in ("g", "e", "tau"):
-        model[kind] = {r: values[f"{kind}_{r}"] for r in ("ampa", "gaba_a")}
-    (folder / "model.json").write_text(json.dumps({**model, "dt": 1.0}))
+    model = {"dt": DT_MS, **values, "update": _update(values)}
+    (folder / "model.json").write_text(json.dumps(model))
+
+
+def _update(values: Mapping[str, float]) -> dict[str, float]:
+    """Numbers of the update of one step, in the order in which plain C reads them."""
+
+    def of(coefficient: int) -> float:
+        formula, names = FORMULAS[coefficient]
+        return float(formula(DT_MS, *(values[name] for name in names)))
+
+    excitatory, inhibitory = RECEPTORS.index("ampa"), RECEPTORS.index("gaba_a")
+    c = Coefficient
+    return {
+        "h": of(c.H_OVER_C), "g_l": of(c.G_L), "v_l": of(c.V_L), "v_th": of(c.V_TH),
+        "v_reset": of(c.V_RESET), "mu": of(c.OU_MEAN), "rate": of(c.OU_RATE),
+        "kick": of(c.OU_KICK), "g_e": of(c.G + excitatory), "g_i": of(c.G + inhibitory),
+        "e_e": of(c.V_U + excitatory), "e_i": of(c.V_U + inhibitory),
+        "d_e": of(c.DECAY + excitatory), "d_i": of(c.DECAY + inhibitory),
+    }  # fmt: skip
 
 
 def _commands(folder: Path, environments: Path) -> dict[str, list[str] | str]:
@@ -183,11 +200,13 @@ def _run(command: list[str] | str, folder: Path, threads: int) -> dict[str, Any]
     if isinstance(command, str):
         return {"failed": command}
     words = [*command, str(folder), str(threads), str(WARM_UP_STEPS), str(STEPS)]
+    update = json.loads((folder / "model.json").read_text())["update"]
+    constants = " ".join(f"{number:.9g}" for number in update.values())
     beside = f"{Path(command[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # its own tools
     try:
         ended = subprocess.run(
             words, capture_output=True, text=True, check=False, timeout=LONGEST_S,
-            input=_constants(folder), env={**os.environ, "PATH": beside},
+            input=constants, env={**os.environ, "PATH": beside},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return {"failed": f"took more than {LONGEST_S} s"}
@@ -197,19 +216,6 @@ def _run(command: list[str] | str, folder: Path, threads: int) -> dict[str, Any]
         return {"failed": (errors or lines)[-1][:200]}
     figures: dict[str, Any] = json.loads(ended.stdout.strip().splitlines()[-1])
     return figures
-
-
-def _constants(folder: Path) -> str:
-    """Numbers of the update of a step, for plain C."""
-    m = json.loads((folder / "model.json").read_text())
-    numbers = [
-        m["dt"] / m["c"], m["g_l"], m["v_l"], m["v_th"], m["v_reset"], m["ou_mean"],
-        -np.expm1(-m["dt"] / m["ou_tau"]),
-        m["ou_sigma"] * np.sqrt(-np.expm1(-2 * m["dt"] / m["ou_tau"])),
-        m["g"]["ampa"], m["g"]["gaba_a"], m["e"]["ampa"], m["e"]["gaba_a"],
-        np.exp(-m["dt"] / m["tau"]["ampa"]), np.exp(-m["dt"] / m["tau"]["gaba_a"]),
-    ]  # fmt: skip
-    return " ".join(f"{number:.9g}" for number in numbers)
 
 
 def _median(runs: list[dict[str, Any]]) -> dict[str, Any]:

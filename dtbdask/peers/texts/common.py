@@ -15,22 +15,12 @@ import numpy as np
 
 
 def network():
-    """Arrays of the network by source, constants of the model and arguments of the run."""
+    """Arrays of the network by source, parameters, numbers of the update, arguments of the run."""
     folder, threads, warm_up, steps = Path(sys.argv[1]), *map(int, sys.argv[2:5])
     arrays = {path.stem: np.load(path, allow_pickle=False) for path in folder.glob("*.npy")}
     model = json.loads((folder / "model.json").read_text())
     n = arrays["indptr"].size - 1
     return SimpleNamespace(n=n, threads=threads, warm_up=warm_up, steps=steps, **arrays, **model)
-
-
-def coefficients(net):
-    """Numbers of the update of one step, as in `dtbdask.sim.model`."""
-    decay = {name: float(np.exp(-net.dt / net.tau[name])) for name in net.tau}
-    return SimpleNamespace(
-        h=net.dt / net.c, ampa=decay["ampa"], gaba=decay["gaba_a"],
-        ou_rate=float(-np.expm1(-net.dt / net.ou_tau)),
-        ou_kick=float(net.ou_sigma * np.sqrt(-np.expm1(-2 * net.dt / net.ou_tau))),
-    )  # fmt: skip
 
 
 def of_type(net, excitatory):
@@ -69,4 +59,4 @@ def tell(net, *, seconds, build_seconds, spikes, version, children=False):
     if children:
         peak = max(peak, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
     figures["peak_memory_bytes"] = peak * 1024
-    print(json.dumps(figures), flush=True)
+    sys.stdout.write(json.dumps(figures) + "\n")

@@ -9,12 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 
 net = common.network()
-k = common.coefficients(net)
-constants = {
-    "h": k.h, "gl": net.g_l, "vl": net.v_l, "vth": net.v_th, "vreset": net.v_reset,
-    "mu": net.ou_mean, "rate": k.ou_rate, "kick": k.ou_kick, "de": k.ampa, "di": k.gaba,
-    "ge": net.g["ampa"], "gi": net.g["gaba_a"], "ee": net.e["ampa"], "ei": net.e["gaba_a"],
-}  # fmt: skip
+# ANNarchy keeps names such as g_exc for itself, so constants go without the underscore
+constants = {name.replace("_", ""): value for name, value in net.update.items()}
 neuron = ANNarchy.Neuron(
     parameters="\n".join(f"{name} = {value!r} : population" for name, value in constants.items()),
     equations=f"""

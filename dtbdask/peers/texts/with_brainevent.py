@@ -1,5 +1,7 @@
 """brainevent on JAX: events times a CSR matrix for each type of source, steps in a fori_loop."""
 
+from types import SimpleNamespace
+
 import brainevent
 import common
 import jax
@@ -7,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 net = common.network()
-k = common.coefficients(net)
+k = SimpleNamespace(**net.update)
 
 
 def rows(excitatory):
@@ -24,15 +26,15 @@ def rows(excitatory):
 def step(state, key):
     """One step of all neurons."""
     v, ou, j_e, j_i, resting, spikes = state
-    ou += k.ou_rate * (net.ou_mean - ou) + k.ou_kick * jax.random.normal(key, (net.n,), jnp.float32)
-    current = net.g["ampa"] * (net.e["ampa"] - v) * j_e
-    current += net.g["gaba_a"] * (net.e["gaba_a"] - v) * j_i
+    ou += k.rate * (k.mu - ou) + k.kick * jax.random.normal(key, (net.n,), jnp.float32)
+    current = k.g_e * (k.e_e - v) * j_e
+    current += k.g_i * (k.e_i - v) * j_i
     y = v + k.h * (net.g_l * (net.v_l - v) + current + ou)
     y = jnp.where(resting, net.v_reset, y)
     fires = y >= net.v_th
     kick_e = brainevent.BinaryArray(fires[of_e]) @ edges_e
     kick_i = brainevent.BinaryArray(fires[of_i]) @ edges_i
-    return (jnp.minimum(y, net.v_th), ou, j_e * k.ampa + kick_e, j_i * k.gaba + kick_i, fires,
+    return (jnp.minimum(y, net.v_th), ou, j_e * k.d_e + kick_e, j_i * k.d_i + kick_i, fires,
             spikes + fires.astype(jnp.int32))  # fmt: skip
 
 

@@ -8,7 +8,6 @@ import common
 import numpy as np
 
 net = common.network()
-k = common.coefficients(net)
 folder = tempfile.mkdtemp()
 b2.prefs.core.default_float_dtype = np.float32
 b2.prefs.codegen.cpp.extra_compile_args_gcc = ["-w", "-O3", "-ffast-math", "-march=native"]
@@ -16,18 +15,13 @@ b2.set_device("cpp_standalone", build_on_run=False, directory=folder)
 b2.prefs.devices.cpp_standalone.openmp_threads = net.threads if net.threads > 1 else 0
 b2.defaultclock.dt = net.dt * b2.ms
 with common.Clock() as build:
-    constants = {
-        "h": k.h, "g_l": net.g_l, "v_l": net.v_l, "v_th": net.v_th, "v_reset": net.v_reset,
-        "mean": net.ou_mean, "rate": k.ou_rate, "kick": k.ou_kick, "d_e": k.ampa, "d_i": k.gaba,
-        "g_e": net.g["ampa"], "g_i": net.g["gaba_a"], "e_e": net.e["ampa"], "e_i": net.e["gaba_a"],
-    }  # fmt: skip
     neurons = b2.NeuronGroup(
-        net.n, "v:1\nou:1\nj_e:1\nj_i:1\nresting:1\nn_spikes:integer", namespace=constants,
+        net.n, "v:1\nou:1\nj_e:1\nj_i:1\nresting:1\nn_spikes:integer", namespace=net.update,
         threshold="v >= v_th", reset="v = v_reset; resting = 1; n_spikes += 1", name="neurons",
     )  # fmt: skip
     neurons.run_regularly(
         """
-        ou += rate * (mean - ou) + kick * randn()
+        ou += rate * (mu - ou) + kick * randn()
         v = resting * v_reset + (1 - resting) * (v + h * (g_l * (v_l - v) + ou
             + g_e * (e_e - v) * j_e + g_i * (e_i - v) * j_i))
         resting = 0

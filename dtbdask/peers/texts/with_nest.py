@@ -16,12 +16,12 @@ nest.local_num_threads = net.threads
 nest.rng_seed = 1
 tau_m = net.c / net.g_l
 deviation = net.ou_sigma * np.sqrt(net.ou_tau / (net.ou_tau + tau_m) * 2 * tau_m / net.dt)
-driving = {True: net.g["ampa"] * 58, False: -net.g["gaba_a"] * 12}  # mean distance to E, mV
+driving = {True: net.g_ampa * 58, False: -net.g_gaba_a * 12}  # mean distance to E, mV
 with common.Clock() as build:
     neurons = nest.Create("iaf_psc_exp", net.n, params={
         "C_m": net.c * 1e3, "E_L": net.v_l, "V_th": net.v_th, "V_reset": net.v_reset,
-        "V_m": (net.v_th + net.v_reset) / 2, "tau_m": tau_m, "tau_syn_ex": net.tau["ampa"],
-        "tau_syn_in": net.tau["gaba_a"], "t_ref": 1.0,
+        "V_m": (net.v_th + net.v_reset) / 2, "tau_m": tau_m, "tau_syn_ex": net.tau_ampa,
+        "tau_syn_in": net.tau_gaba_a, "t_ref": 1.0,
     })  # fmt: skip
     noise = nest.Create("noise_generator", params={
         "mean": net.ou_mean * 1e3, "std": deviation * 1e3, "dt": net.dt,
