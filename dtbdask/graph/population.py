@@ -91,7 +91,11 @@ class Populations:
 
     def population_of(self, start: int, stop: int) -> Ints:
         """Population of each neuron of a range: (neuron,) int64."""
-        return np.searchsorted(self.first, np.arange(start, stop), side="right") - 1
+        return self.of(np.arange(start, stop))
+
+    def of(self, neuron: NDArray[np.integer]) -> Ints:
+        """Population of each of some neurons, by their global indices: (...) int64."""
+        return np.searchsorted(self.first, neuron, side="right") - 1
 
 
 def populate(

@@ -71,14 +71,26 @@ class Field(NamedTuple):
 
     Attributes
     ----------
-    values : (..., member, neuron)
-        Live: what is written here is what the next step begins with.
+    live : (..., member, neuron)
+        Where it is.
     unit, meaning : str
+    at : (late,) int64 or ellipsis
+        Which entries of the first dimension it is, in which order.
     """
 
-    values: NDArray[Any]
+    live: NDArray[Any]
     unit: str
     meaning: str
+    at: Any = ...
+
+    def get(self) -> NDArray[Any]:
+        """Its values: (..., member, neuron)."""
+        values: NDArray[Any] = self.live[self.at]
+        return values
+
+    def put(self, values: NDArray[Any]) -> None:
+        """Have the next step begin with other values."""
+        self.live[self.at] = values.astype(self.live.dtype, casting="same_kind", copy=False)
 
 
 @dataclass
@@ -145,7 +157,7 @@ class Block:
         self.n_slots = longest_delay(populations)
         self.delays: Delays | None = None
         if self.n_slots > 1:
-            heard = np.searchsorted(populations.first, self.edges.heard, side="right") - 1
+            heard = populations.of(self.edges.heard)
             self.delays = Delays.make(populations, self.population, heard)
         self.state = self._initial()
         self._begin()
@@ -168,7 +180,7 @@ class Block:
 
         A thread delivers to its own part and goes on to advance it: threads meet once a step.
         """
-        self._each_part(lambda part: self._advance(part, self.spec.t_steps))
+        self.on_parts(lambda part: self._advance(part, self.spec.t_steps))
         self.fired, self._next_fired = self._next_fired, self.fired
         self.n_fired, self._next_n_fired = self._next_n_fired, self.n_fired
         self._incoming = []
@@ -183,7 +195,7 @@ class Block:
 
         Kicks that are due later stay in their slots.
         """
-        self._each_part(lambda part: self._advance(part, 0))
+        self.on_parts(lambda part: self._advance(part, 0))
         self._incoming = []
         self.n_fired[:] = 0
 
@@ -204,7 +216,8 @@ class Block:
             for name, memory in MEMORIES.items()
             if name in self.begun
         }
-        late = {"pending": Field(self.pending(), "1", "kicks that are due later, by step")}
+        meaning = "kicks that are due later, by step"
+        late = {"pending": Field(state.kick, "1", meaning, self._late())}
         return {
             "v": Field(state.v, "mV", "membrane potential"),
             "ou": Field(state.ou, "mV/ms", "background current"),
@@ -235,10 +248,7 @@ class Block:
         self.take(parameters, multiplier)
         self.step_index = step
         for name, field in self.fields().items():
-            if name == "pending":
-                self.put_pending(fields[name])
-            else:
-                np.copyto(field.values, fields[name], casting="same_kind")
+            field.put(fields[name])
 
     def receive(self, rows: NDArray[np.uint32], age: int = 0) -> None:
         """Take the rows of foreign neurons that spiked in the last step, or some steps before it.
@@ -264,17 +274,9 @@ class Block:
         """
         return self.state.kick[self._late()]
 
-    def put_pending(self, kick: NDArray[np.unsignedinteger]) -> None:
-        """Replace them: (late, 2, member, neuron) unsigned."""
-        self.state.kick[self._late()] = kick
-
     def _late(self) -> Ints:
         """Slots after that of the coming step, in the order of their steps."""
         return (self.step_index + np.arange(1, self.n_slots)) % self.n_slots
-
-    def on_parts(self, work: Callable[[int], None]) -> None:
-        """Call `work` with the number of each part, on its thread."""
-        self._each_part(work)
 
     def global_spikes(self, member: int = 0) -> Ints:
         """Global indices of the neurons that spiked in the last step, ascending: (spike,) int64."""
@@ -418,7 +420,8 @@ class Block:
             ca=empty,
         )
 
-    def _each_part(self, work: Callable[[int], None]) -> None:
+    def on_parts(self, work: Callable[[int], None]) -> None:
+        """Call `work` with the number of each part, on its thread."""
         if self._pool is None:
             work(0)
             return

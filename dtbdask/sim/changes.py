@@ -199,7 +199,7 @@ def touched(neuron: Ints | slice | None, populations: Populations) -> NDArray[np
 def _chosen(neuron: Ints | slice | None, populations: Populations) -> Ints:
     if not isinstance(neuron, np.ndarray):
         return populations.size
-    of = np.searchsorted(populations.first, neuron, side="right") - 1
+    of = populations.of(neuron)
     return np.bincount(of, minlength=populations.size.size)
 
 

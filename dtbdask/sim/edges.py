@@ -144,7 +144,7 @@ def collect(network: Network, ranges: Ints, bounds: Ints, features: Features) ->
         indptr[part, 0] = indptr[part - 1, -1] if part else 0
         indptr[part, 1:] = slots.taken(part, slot)
         np.cumsum(indptr[part], out=indptr[part])
-    excitatory = network.populations.excitatory[_population_of(network, order)]
+    excitatory = network.populations.excitatory[network.populations.of(order)]
     kind = np.dtype(network.wiring.weight_dtype)
     packed = kind == np.uint8 and not features.paired and own.size <= PACKED_TARGETS
     target = np.empty(indptr[-1, -1], np.uint32)
@@ -228,10 +228,6 @@ def _stretches(
         for first in range(int(low[r]), int(high[r]), stride):
             stop = min(first + stride, int(high[r]))
             yield first, read(first + shift, stop + shift)
-
-
-def _population_of(network: Network, neuron: Ints) -> Ints:
-    return np.searchsorted(network.populations.first, neuron, side="right") - 1
 
 
 def _columns(features: Features) -> Ints:

@@ -215,7 +215,8 @@ class Gang:
 
     def fields(self) -> dict[str, tuple[str, str]]:
         """Unit and meaning of each field of the state that is on."""
-        return {name: field[1:] for name, field in self.blocks[0].fields().items()}
+        fields = self.blocks[0].fields()
+        return {name: (field.unit, field.meaning) for name, field in fields.items()}
 
     def changes(self) -> checkpoint.Changes:
         """What was done to the parameters since the session began."""
@@ -279,9 +280,7 @@ def _receive(
 
 def _field(block: Block, name: str) -> NDArray[Any]:
     """A field of the state by name; where it is off, its start or zeros."""
-    if name == "pending":
-        return block.pending()
     if name in MEMORIES and name not in block.begun:
         return block.start_of(MEMORIES[name].initial)
     fields = block.fields()
-    return fields[name].values if name in fields else np.zeros_like(block.state.v)
+    return fields[name].get() if name in fields else np.zeros_like(block.state.v)

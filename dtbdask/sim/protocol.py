@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,7 @@ def entry(step: int, **given: Any) -> dict[str, Any]:
 
 def told_stimulus(step: int, stimulus: Stimulus) -> dict[str, Any]:
     """What the log says of a stimulus."""
-    given = {field.name: getattr(stimulus, field.name) for field in fields(stimulus)}
-    return entry(step, stimulus=type(stimulus).__name__, **given)
+    return entry(step, stimulus=type(stimulus).__name__, **stimulus.given())
 
 
 def read_change(

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from dtbdask import schema
 from dtbdask.graph.network import Network
+from dtbdask.sim.gang import Window
+from dtbdask.sim.observe import assemble, counted_neurons
 from dtbdask.sim.quantities import Request
 
 
@@ -79,6 +81,12 @@ class Recorder:
         About the run, for the root of the store.
     overwrite : bool
         Replace a recording that is there.
+
+    Attributes
+    ----------
+    request : Request
+    watch : Watch or None
+        What blocks are to look at beside spikes.
     """
 
     def __init__(
@@ -138,11 +146,23 @@ class Recorder:
             if spec.name in self.group:  # perhaps without its values
                 del self.group[spec.name]
             schema.write(self.group, spec, values)
+        self.watch = request.watch(network)
+        self._counted = counted_neurons(network)
         self._columns = {}
         for name in request.names():
             tail = request.tail(name, populations.size.size, len(network.labels))
             rows = request.rows(name, tail)
             self._columns[name] = Column(self.group, schema.RECORDING[name], tail, rows)
+
+    def take(self, window: Window) -> None:
+        """Append what was seen in a window of whole bins and looks."""
+        request, more = self.request, {}
+        if self.watch is not None:
+            more = assemble(request, self.watch, self._counted, window.seen)
+        self.write(
+            **request.counts(window.spike_count[:, 0]), **more, bold=window.bold[:, 0],
+            spike_step=window.spike_step, spike_neuron=window.spike_neuron,
+        )  # fmt: skip
 
     def write(self, **values: NDArray[Any]) -> None:
         """Append the rows of one window to the arrays that are recorded."""

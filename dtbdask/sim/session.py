@@ -14,24 +14,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from dtbdask import config, progress, schema
 from dtbdask.errors import InputError, SessionError, whole_number
-from dtbdask.graph.delays import longest_delay
 from dtbdask.graph.network import Network
 from dtbdask.graph.partition import Partition
-from dtbdask.graph.partition import partition as divide
-from dtbdask.graph.planning.capacity import check_session, memory_room
 from dtbdask.graph.ranges import spread
 from dtbdask.kernels import RECEPTORS
-from dtbdask.rng import TILE
 from dtbdask.sim import checkpoint
+from dtbdask.sim.admission import check_network, check_room, divided, undivided
 from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.changes import Change
 from dtbdask.sim.crew import Crew, Here, Workers, workers
 from dtbdask.sim.currents import MEMORIES
-from dtbdask.sim.delays import check_delays
 from dtbdask.sim.gang import Window
 from dtbdask.sim.moments import Moments, beside, steps_of
-from dtbdask.sim.observe import assemble, counted_neurons
 from dtbdask.sim.protocol import entry, read_change, told_stimulus
 from dtbdask.sim.quantities import Request, Samples, Watch
 from dtbdask.sim.raster import in_order
@@ -39,10 +34,6 @@ from dtbdask.sim.record import Recorder, Recording
 from dtbdask.sim.stimuli import Bound, Stimulus, bind, drive_of, read_stimulus, written
 
 Floats = NDArray[np.float64]
-
-LEAST_EDGE_BYTES, LEAST_KICK_BYTES = 4, 4
-SAFE = 4
-"""A block needs less than this many times its edges and state: see `dtbdask.graph.planning`."""
 
 
 class Session:
@@ -99,7 +90,7 @@ class Session:
             raise InputError(f"dt_ms is {dt_ms}; expected more than 0 and at most 10 ms")
         if dtype not in ("float32", "float64"):
             raise InputError(f"dtype is {dtype!r}; use 'float32' or 'float64'")
-        _check_network(network, dt_ms)
+        check_network(network, dt_ms)
         self.network, self.members, self.seed = network, members, seed
         self.dt_ms, self.tr_s = float(dt_ms), float(tr_s)
         self.t_steps, self.dtype = t_steps, dtype
@@ -116,10 +107,10 @@ class Session:
         }
         n_workers = 1 if client is None else len(workers(client))
         if members == 1:
-            self.partition = _divided(network, blocks, partition, n_workers)
+            self.partition = divided(network, blocks, partition, n_workers)
             specs = [BlockSpec(network, ranges, **common) for ranges in self.partition.ranges]
         else:
-            self.partition = _undivided(network, blocks, partition)
+            self.partition = undivided(network, blocks, partition)
             n_gangs = min(members, n_workers)
             cuts = [members * k // n_gangs for k in range(n_gangs + 1)]
             specs = [
@@ -127,7 +118,7 @@ class Session:
                 for low, high in pairwise(cuts)
             ]
         alone = self.partition.n_blocks if members == 1 else 1
-        _check_room(network, client, alone, threads, max(spec.members for spec in specs), dtype)
+        check_room(network, client, alone, threads, max(spec.members for spec in specs), dtype)
         self._crew: Crew | None
         if client is None:
             self._crew = Here(specs, self.partition)
@@ -207,28 +198,19 @@ class Session:
         window_steps = whole_number(
             "dtbdask.session.window-steps", config.get("session.window-steps"), 1
         )
-        spikes, watch = False, None
+        sight: dict[str, Any] = {}
         if recorder is not None:
             window_steps = recorder.request.window_steps(window_steps)
-            spikes, watch = (
-                "spikes" in recorder.request.record,
-                recorder.request.watch(self.network),
-            )
-        counted = counted_neurons(self.network)
+            sight = {"spikes": "spikes" in recorder.request.record, "watch": recorder.watch}
         with progress.track("Simulating", n_steps, "steps") as done:
             while n_steps:
                 steps = min(window_steps, n_steps)
                 if moments is not None:
                     steps = moments.cut(steps)
-                window = self.advance(steps, spikes=spikes, watch=watch)
+                window = self.advance(steps, **sight)
                 n_steps -= steps
                 if recorder is not None:
-                    request = recorder.request
-                    more = {} if watch is None else assemble(request, watch, counted, window.seen)
-                    recorder.write(
-                        **request.counts(window.spike_count[:, 0]), **more, bold=window.bold[:, 0],
-                        spike_step=window.spike_step, spike_neuron=window.spike_neuron,
-                    )  # fmt: skip
+                    recorder.take(window)
                     if moments is not None and moments.due(steps) and n_steps:
                         self._keep(beside(recorder.path), moments.run, recorder)
                 done(steps)
@@ -565,52 +547,3 @@ class Session:
             "seed": self.seed, "dt_ms": self.dt_ms, "tr_s": self.tr_s, "first_step": self.step,
             "n_steps": n_steps, "frame_steps": self.frame_steps, "changes": self.changes,
         }  # fmt: skip
-
-
-def _divided(
-    network: Network, blocks: int | None, wanted: str | Partition, n_workers: int
-) -> Partition:
-    """The partition that was given, or one that is found."""
-    if isinstance(wanted, Partition):
-        wanted.check(network)
-        if blocks not in (None, wanted.n_blocks):
-            raise InputError(f"blocks is {blocks}, but the partition has {wanted.n_blocks} blocks")
-        return wanted
-    if blocks is None:
-        blocks = min(n_workers, -(-network.n_neurons // TILE))
-    return divide(network, blocks, wanted)
-
-
-def _undivided(network: Network, blocks: int | None, wanted: str | Partition) -> Partition:
-    """One block: that of an ensemble, which is divided by members instead."""
-    if blocks not in (None, 1):
-        raise InputError(f"blocks is {blocks}; an ensemble is divided by members instead")
-    if isinstance(wanted, Partition) and wanted.n_blocks > 1:
-        raise InputError(
-            f"partition has {wanted.n_blocks} blocks; an ensemble is divided by members instead"
-        )
-    return _divided(network, 1, wanted, 1)
-
-
-def _check_network(network: Network, dt_ms: float) -> None:
-    """Refuse what a network has and this version does not simulate."""
-    check_delays(network, dt_ms)
-    if network.attributes.get("scripted_population") and not network.path:
-        raise InputError(
-            "network has neurons with scripted spikes, which only its store holds; open that"
-        )
-
-
-def _check_room(
-    network: Network, client: Any, blocks: int, threads: int, members: int, dtype: str
-) -> None:
-    """Refuse blocks that cannot fit; only what may come near is reckoned out."""
-    if client is None:
-        memory, blocks = memory_room(), 1
-    else:
-        told = client.scheduler_info(n_workers=-1)["workers"].values()
-        memory = min((w["memory_limit"] or memory_room() for w in told), default=memory_room())
-    state = 16 + LEAST_KICK_BYTES * longest_delay(network.populations)
-    least = (network.n_synapses * LEAST_EDGE_BYTES + network.n_neurons * state * members) / blocks
-    if least > memory / SAFE:
-        check_session(network, blocks, memory, threads=threads, members=members, dtype=dtype)

@@ -44,6 +44,11 @@ class Stimulus:
     onset_ms: float = 0.0
     duration_ms: float
 
+    def given(self) -> dict[str, Any]:
+        """Its values by name; those that were left out are not there."""
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in every.items() if value is not None}
+
     def check(self, dt_ms: float) -> None:
         """Refuse what cannot be played in steps of `dt_ms`."""
         for field in fields(self):
@@ -254,8 +259,7 @@ KINDS = {kind.__name__: kind for kind in (Step, Pulse, DBS, Sinusoid, Series, Ba
 
 def written(stimulus: Stimulus) -> dict[str, Any]:
     """A stimulus as numbers, lists and words, for JSON."""
-    given = {field.name: getattr(stimulus, field.name) for field in fields(stimulus)}
-    plain = {k: np.asarray(v).tolist() for k, v in given.items() if v is not None}
+    plain = {name: np.asarray(value).tolist() for name, value in stimulus.given().items()}
     return {"stimulus": type(stimulus).__name__, **plain}
 
 

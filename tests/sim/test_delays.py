@@ -244,7 +244,7 @@ def test_kicks_on_their_way_go_on_in_other_blocks(network, meant, at):
     state.v[:], state.ou[:], state.refractory[:] = v, ou, refractory
     state.j[0][:], state.j[2][:] = j
     block.step_index = at
-    block.put_pending(whole)
+    block.fields()["pending"].put(whole)
     np.testing.assert_array_equal(block.pending(), whole)
     for step in range(at, STEPS):
         block.step()

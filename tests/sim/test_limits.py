@@ -7,7 +7,7 @@ import pytest
 from networks import make_network
 
 from dtbdask.errors import CapacityError, InputError
-from dtbdask.sim import session as session_module
+from dtbdask.sim import admission
 from dtbdask.sim.session import Session
 
 
@@ -49,6 +49,6 @@ def test_populations_are_excluded_as_a_whole_and_only_in_the_network():
 
 
 def test_a_network_that_does_not_fit_is_refused_with_both_numbers(monkeypatch):
-    monkeypatch.setattr(session_module, "memory_room", lambda: 100_000)
+    monkeypatch.setattr(admission, "memory_room", lambda: 100_000)
     with pytest.raises(CapacityError, match=r"block 0 needs .*, its worker has 100\.0 kB"):
         Session(make_network())

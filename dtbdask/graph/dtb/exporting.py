@@ -122,7 +122,7 @@ def _synapses(plan: Plan, index: int, start: int, stop: int) -> list[NDArray[Any
     owner = np.searchsorted(bounds, source, side="right") - 1
     order = np.argsort(target * plan.n_blocks + owner, kind="stable")
     target, source, owner = target[order], source[order], owner[order]
-    population = np.searchsorted(network.populations.first, source, side="right") - 1
+    population = network.populations.of(source)
     offset = np.where(network.populations.excitatory[population], 0, 2)
     weight = decode(edges.weight[order], network.wiring.weight_scale, plan.weight)
     return [

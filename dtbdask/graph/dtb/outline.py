@@ -138,7 +138,7 @@ def _check_starts(network: Network, bounds: Ints, ids: Ints, members: int) -> No
     """Let DTB's client find the members, and none where there is none: see `dtb_folder`."""
     start = 0 if _ids_per_voxel(network) == 2 else 2
     populations = network.populations
-    begins = ids[np.searchsorted(populations.first, bounds[:-1], side="right") - 1] == start
+    begins = ids[populations.of(bounds[:-1])] == start
     later = np.flatnonzero(begins[1:]) + 1
     if members > 1 and (later.size or not begins[0]):
         raise InputError(

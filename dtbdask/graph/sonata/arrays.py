@@ -126,7 +126,7 @@ def _columns(
     """What is written of the in-edges of the neurons `start` to `stop`."""
     populations = network.populations
     count = np.diff(edges.indptr)
-    source = np.searchsorted(populations.first, edges.source, side="right") - 1
+    source = populations.of(edges.source)
     excites = populations.excitatory[source]
     ampa, gaba = (
         np.repeat(_values(network, name, start, stop), count) for name in ("g_ampa", "g_gaba_a")
