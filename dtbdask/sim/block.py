@@ -48,6 +48,8 @@ class BlockSpec:
     dtype : {"float32", "float64"}
         Of the state.
     threads : int
+    device : {"cpu", "cuda"}
+        Where it lives.
     """
 
     network: Network
@@ -59,6 +61,7 @@ class BlockSpec:
     t_steps: int = 1
     dtype: str = "float32"
     threads: int = 1
+    device: str = "cpu"
 
     @classmethod
     def whole(cls, network: Network, seed: int, **options: Any) -> BlockSpec:
@@ -78,7 +81,7 @@ class Field(NamedTuple):
         Which entries of the first dimension it is, in which order.
     """
 
-    live: NDArray[Any]
+    live: Any
     unit: str
     meaning: str
     at: Any = ...
@@ -152,8 +155,7 @@ class Block:
         self.script = read_script(spec.network, spec.ranges)
         self.begun: frozenset[str] = frozenset()
         self._use(spec.network.parameters, {})
-        features = self.coefficients.features
-        self.edges: Edges = collect(spec.network, spec.ranges, self.bounds, features)
+        self.edges: Any = self._collect()
         self.n_slots = longest_delay(populations)
         self.delays: Delays | None = None
         if self.n_slots > 1:
@@ -326,6 +328,16 @@ class Block:
         """Take parameters; the state of the currents that they switch on begins."""
         self._use(parameters, multiplier)
         self._begin()
+
+    def soonest(self) -> Ints:
+        """Shortest delay of the edges of each foreign neuron: (foreign,) int64, steps."""
+        assert self.delays is not None
+        return self.delays.least(self.edges)
+
+    def _collect(self) -> Edges:
+        """Edges that end in the block."""
+        features = self.coefficients.features
+        return collect(self.spec.network, self.spec.ranges, self.bounds, features)
 
     def _begin(self) -> None:
         """Have the state of those currents that have begun, and of no others."""

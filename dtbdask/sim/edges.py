@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dtbdask.graph.network import Network
 from dtbdask.graph.ranges import spread, tiles_of
-from dtbdask.graph.synapses import Range
+from dtbdask.graph.synapses import Range, Synapses
 from dtbdask.graph.wiring import InEdges
 from dtbdask.kernels import Features, cpu_rows
 from dtbdask.rng import TILE
@@ -149,8 +149,7 @@ def collect(network: Network, ranges: Ints, bounds: Ints, features: Features) ->
     packed = kind == np.uint8 and not features.paired and own.size <= PACKED_TARGETS
     target = np.empty(indptr[-1, -1], np.uint32)
     weight = None if packed else np.empty((target.size, 1 + features.paired), kind)
-    most = largest * (np.iinfo(kind).max if kind == np.uint8 else 0)
-    kick = _kick_dtype(kind, most, features.paired)
+    kick = kick_dtype(network.wiring, features)
     edges = Edges(indptr, target, weight, (~excitatory).astype(np.uint8), heard, kick)
     rows = _Rows(edges, slots, slot, _columns(features), room)
     _each(parts, lambda part: rows.fill(part, stretches(part, weights=True)))
@@ -239,11 +238,11 @@ def _columns(features: Features) -> Ints:
     return columns
 
 
-def _kick_dtype(kind: np.dtype[Any], largest: int, paired: bool) -> np.dtype[np.unsignedinteger]:
+def kick_dtype(wiring: Synapses, features: Features) -> np.dtype[np.unsignedinteger]:
     """Narrowest accumulator; 32-bit weights are imported such that their sums fit 32 bits."""
-    if kind != np.uint8:
-        return np.dtype(np.uint64 if paired else np.uint32)
-    narrow = largest < 2**16
-    if paired:
+    if wiring.weight_dtype != np.uint8:
+        return np.dtype(np.uint64 if features.paired else np.uint32)
+    narrow = wiring.largest_degree * np.iinfo(np.uint8).max < 2**16
+    if features.paired:
         return np.dtype(np.uint32 if narrow else np.uint64)
     return np.dtype(np.uint16 if narrow else np.uint32)

@@ -70,7 +70,7 @@ class Gang:
     def __init__(
         self, specs: list[BlockSpec], exchanges: list[Exchange], partition: Partition
     ) -> None:
-        self.blocks = [Block(spec) for spec in specs]
+        self.blocks = [live(spec) for spec in specs]
         for block in self.blocks:
             block.settle()  # has the kernels compiled before any peer waits
         self.exchanges = exchanges
@@ -137,12 +137,39 @@ class Gang:
         Window
         """
         self._before = []  # frees what the last change replaced
-        put = driven(self.blocks, drive)
-        members, populations = self.blocks[0].spikes.shape
-        count = np.zeros((n_steps, members, populations), np.int32)
+        members = self.blocks[0].spec.members
         first_step = self.blocks[0].step_index
-        raster = Raster(self.blocks, first_step)
         observers = self._observers(watch, n_steps)
+        walk = self._stride if self._on_one_device else self._walk
+        count, fired = walk(n_steps, drive, observers, spikes=spikes)
+        for observer in observers:
+            observer.finish()
+        bold = np.zeros((0, members, 0))
+        if self.haemodynamics is not None:
+            bold = self.haemodynamics.advance(count, first_step, frame_steps)
+        seen = [observer.seen for observer in observers]
+        return Window(count, bold, *fired, seen)
+
+    @property
+    def _on_one_device(self) -> bool:
+        """The network is one block, on a device: nothing is exchanged."""
+        return self.partition.n_blocks == 1 and self.blocks[0].spec.device == "cuda"
+
+    def _stride(
+        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool
+    ) -> tuple[NDArray[np.int32], tuple[Ints, Ints]]:
+        """Counts, and spikes of member 0, of some steps of the one block on a device."""
+        from dtbdask.sim.cuda_block import stride
+
+        return stride(self.blocks[0], n_steps, drive, observers, spikes=spikes)
+
+    def _walk(
+        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool
+    ) -> tuple[NDArray[np.int32], tuple[Ints, Ints]]:
+        """Counts, and spikes of member 0, of some steps of all blocks, step by step."""
+        put = driven(self.blocks, drive)
+        count = np.zeros((n_steps, *self.blocks[0].spikes.shape), np.int32)
+        raster = Raster(self.blocks, self.blocks[0].step_index)
         for k in range(n_steps):
             step = self.blocks[0].step_index
             put(k)
@@ -155,17 +182,13 @@ class Gang:
             if spikes:
                 raster.take()
         put(n_steps)
-        bold = np.zeros((0, members, 0))
-        if self.haemodynamics is not None:
-            bold = self.haemodynamics.advance(count, first_step, frame_steps)
-        seen = [observer.seen for observer in observers]
-        return Window(count, bold, *raster.spikes(), seen)
+        return count, raster.spikes()
 
     def _observers(self, watch: Watch | None, n_steps: int) -> list[Observer]:
         """One for each block that has member 0, if something is asked for."""
         if watch is None or self.blocks[0].spec.first_member > 0:
             return []
-        return [Observer(block, watch, n_steps) for block in self.blocks]
+        return [_observer(block, watch, n_steps) for block in self.blocks]
 
     def _swap(self, step: int, *, last: bool) -> None:
         if self.partition.n_blocks == 1:
@@ -250,6 +273,25 @@ class Gang:
         for block in self.blocks:
             block.close()
         self.blocks = []
+
+
+def live(spec: BlockSpec) -> Block:
+    """The block of a spec, on the device it asks for."""
+    if spec.device == "cpu":
+        return Block(spec)
+    from dtbdask.sim.cuda_block import CudaBlock
+
+    return CudaBlock(spec)
+
+
+def _observer(block: Block, watch: Watch, n_steps: int) -> Observer:
+    if block.spec.device == "cpu":
+        return Observer(block, watch, n_steps)
+    from dtbdask.sim.cuda_block import CudaBlock
+    from dtbdask.sim.cuda_observe import CudaObserver
+
+    assert isinstance(block, CudaBlock)
+    return CudaObserver(block, watch, n_steps)
 
 
 def _positions(asked: NDArray[np.uint32], n: int) -> Ints:

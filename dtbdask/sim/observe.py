@@ -94,6 +94,9 @@ class Observer:
             if (k + 1) % watch.every == 0:
                 self._sample(k // watch.every)
 
+    def finish(self) -> None:
+        """Have all that was seen in `seen`."""
+
     def _add(self, part: int) -> None:
         c, state = self._block.coefficients, self._block.state
         cpu_observe.totals(c.features)(

@@ -25,6 +25,7 @@ from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.changes import Change
 from dtbdask.sim.crew import Crew, Here, Workers, workers
 from dtbdask.sim.currents import MEMORIES
+from dtbdask.sim.devices import chosen
 from dtbdask.sim.gang import Window
 from dtbdask.sim.moments import Moments, beside, steps_of
 from dtbdask.sim.protocol import entry, read_change, told_stimulus
@@ -58,7 +59,7 @@ class Session:
         How they are divided, see `dtbdask.graph.partition.partition`; or which neurons each block
         owns. The spikes do not depend on it.
     threads : int
-        Threads of each block.
+        Threads of each block on the CPU.
     dt_ms : float
         Exchange step, ms; it is also the delay of a synapse without an axonal one. A network with
         axonal delays has them in steps of its own `dt_ms`, which must be this.
@@ -68,6 +69,14 @@ class Session:
         Of the state.
     tr_s : float
         Time between BOLD frames, s.
+    device : {"auto", "cpu", "cuda"}
+        Where blocks live; the spikes do not depend on it. With "auto" a CUDA device, where this
+        process or every worker has one, else the CPU.
+
+    Attributes
+    ----------
+    device : {"cpu", "cuda"}
+        What was taken.
 
     Raises
     ------
@@ -81,6 +90,7 @@ class Session:
         self, network: Network, client: Any = None, *, seed: int = 0, members: int = 1,
         blocks: int | None = None, partition: str | Partition = "auto", threads: int = 1,
         dt_ms: float = 1.0, t_steps: int = 1, dtype: str = "float32", tr_s: float = 0.8,
+        device: str = "auto",
     ) -> None:  # fmt: skip
         seed = whole_number("seed", seed, 0, 2**64 - 1)
         members = whole_number("members", members, 1, 2**16 - 1)
@@ -91,6 +101,7 @@ class Session:
         if dtype not in ("float32", "float64"):
             raise InputError(f"dtype is {dtype!r}; use 'float32' or 'float64'")
         check_network(network, dt_ms)
+        self.device = chosen(device, client)
         self.network, self.members, self.seed = network, members, seed
         self.dt_ms, self.tr_s = float(dt_ms), float(tr_s)
         self.t_steps, self.dtype = t_steps, dtype
@@ -103,7 +114,8 @@ class Session:
             "dt_ms": self.dt_ms,
             "t_steps": t_steps,
             "dtype": dtype,
-            "threads": threads,
+            "threads": threads if self.device == "cpu" else 1,
+            "device": self.device,
         }
         n_workers = 1 if client is None else len(workers(client))
         if members == 1:
@@ -117,8 +129,9 @@ class Session:
                 BlockSpec.whole(network, first_member=low, members=high - low, **common)
                 for low, high in pairwise(cuts)
             ]
-        alone = self.partition.n_blocks if members == 1 else 1
-        check_room(network, client, alone, threads, max(spec.members for spec in specs), dtype)
+        if self.device == "cpu":
+            alone = self.partition.n_blocks if members == 1 else 1
+            check_room(network, client, alone, threads, max(spec.members for spec in specs), dtype)
         self._crew: Crew | None
         if client is None:
             self._crew = Here(specs, self.partition)
@@ -270,7 +283,7 @@ class Session:
     @classmethod
     def resume(
         cls, path: str | Path, network: Network, client: Any = None, *, blocks: int | None = None,
-        partition: str | Partition = "auto", threads: int = 1,
+        partition: str | Partition = "auto", threads: int = 1, device: str = "auto",
     ) -> Self:  # fmt: skip
         """A session that goes on from a checkpoint, as the one that wrote it would have.
 
@@ -280,7 +293,7 @@ class Session:
             Folder of checkpoints, of which the newest complete one counts, or one of them.
         network : Network
             That of the checkpoint; it may be kept in another place, or otherwise.
-        client, blocks, partition, threads
+        client, blocks, partition, threads, device
             As of any session: the spikes do not depend on them.
 
         Raises
@@ -294,7 +307,10 @@ class Session:
         root = schema.read_root(store)
         checkpoint.check(store, root, checkpoint.identity(network))
         made = {name: root[name] for name in checkpoint.OF_SESSION}
-        session = cls(network, client, blocks=blocks, partition=partition, threads=threads, **made)
+        session = cls(
+            network, client, blocks=blocks, partition=partition, threads=threads, device=device,
+            **made,
+        )  # fmt: skip
         try:
             session.restore(store)
         except BaseException:

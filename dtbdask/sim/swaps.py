@@ -79,7 +79,7 @@ def shortest(block: Block, of_peer: list[Ints]) -> list[int]:
     """
     if block.delays is None:
         return [1] * len(of_peer)
-    least = block.delays.least(block.edges)
+    least = block.soonest()
     return [int(least[of].min(initial=block.n_slots)) for of in of_peer]
 
 

@@ -1,0 +1,392 @@
+// One exchange step in CUDA C: rows of fired sources into kicks, currents, membrane, threshold.
+//
+// What a network has comes before this text as constants, see `dtbdask.kernels.cuda.Build`: what is
+// off is compiled out. The order of the float operations is that of `cpu_integrate`: change both in
+// one commit.
+
+struct Clock {
+    i64 done;   // steps made since the window began
+    i64 begin;  // index of the first step of the window
+};
+
+// Lists of the neurons that fired: those of step k of a window begin at base[k] of the log of the
+// first member, and at 0 of the list of any other.
+struct Fired {
+    u32 *log, *others, *count;
+    u64 *base;
+    u32 n, members;
+
+    __device__ u32 *of(u32 m, i64 k) const {
+        return m == 0 ? log + base[k] : others + (u64)(m - 1) * n;
+    }
+    __device__ u32 &n_of(u32 m, i64 k) const { return count[k * members + m]; }
+};
+
+struct Edges {
+    const u32 *indptr;      // (tile, row_edge), from the first edge of the tile
+    const u64 *first;       // (tile,) first edge
+    const u32 *target;      // (edge,) neuron of the tile, times 2^8 plus a weight where PACKED
+    const void *weight;     // (edge,) u8: second weights; (edge, pair) u32 where not PACKED
+    const u8 *inhibitory;   // (row,)
+    u32 n_rows, n_tiles, tile_size, longest;
+};
+
+struct Delays {
+    const int *of;          // (row,) list of runs
+    const i64 *first;       // (list_edge,)
+    const u32 *stop;        // (run,) last target + 1
+    const u16 *delay;       // (run,) steps
+};
+
+struct LongRows {
+    u32 *row, *tile, *member, *count;
+};
+
+constexpr u32 LONG = 4096;  // edges of a row that one warp delivers; the grid shares what is beyond
+
+__device__ __forceinline__ KICK *kicks(KICK *kick, int word, u32 m, u32 n, u32 members, i64 slot) {
+    return kick + ((slot * N_WORDS + word) * members + m) * (u64)n;
+}
+
+// Slot of the ring in which a kick acts that arrives some steps after `step`.
+__device__ __forceinline__ i64 slot_of(
+    const Delays &d, u32 row, u32 neuron, i64 step, u32 n_slots) {
+    i64 low = d.first[d.of[row]], high = d.first[d.of[row] + 1];
+    while (low < high) {
+        const i64 middle = (low + high) / 2;
+        if (d.stop[middle] <= neuron) low = middle + 1;
+        else high = middle;
+    }
+    return (step + d.delay[low] - 1) % n_slots;
+}
+
+// Add the edges `low`, `low + stride`, ... below `high` of a row in a tile.
+__device__ __forceinline__ void add_edges(
+    KICK *kick, const Edges &g, const Delays &d, u32 row, u32 tile, u32 low, u32 high, u32 stride,
+    u32 m, u32 n, u32 members, i64 step, u32 n_slots) {
+    const bool inhibits = g.inhibitory[row];
+    const u32 shift = inhibits ? SHIFT[RECEPTOR[2] ? 2 : 3] : SHIFT[RECEPTOR[0] ? 0 : 1];
+    const u32 shift_two = inhibits ? SHIFT[3] : SHIFT[1];
+    const u32 *target = g.target + g.first[tile];
+    KICK *sums = kicks(kick, inhibits ? WORD[2] : WORD[0], m, n, members, 0);
+    sums += (u64)tile * g.tile_size;
+#pragma unroll 4
+    for (u32 e = low; e < high; e += stride) {
+        const u32 word = __ldcs(target + e);
+        const u32 to = PACKED ? word >> 8 : word;
+        KICK *sum = sums + to;
+        if (DELAYED) {
+            const i64 slot = slot_of(d, row, tile * g.tile_size + to, step, n_slots);
+            sum += slot * N_WORDS * members * (u64)n;
+        }
+        KICK add;
+        if (PACKED) {
+            add = (KICK)(word & 255) << shift;
+            if (PAIRED) {
+                const u8 *second = (const u8 *)g.weight + g.first[tile];
+                add += (KICK)second[e] << shift_two;
+            }
+        } else {
+            const u32 *weight = (const u32 *)g.weight + (g.first[tile] + e) * (1 + PAIRED);
+            add = (KICK)weight[0] << shift;
+            if (PAIRED) add += (KICK)weight[1] << shift_two;
+        }
+        atomicAdd(sum, add);
+    }
+}
+
+// Add the weights of the edges of every fired row to the kicks of their targets.
+extern "C" __global__ void deliver(
+    KICK *kick, Fired fired, Edges g, Delays d, LongRows rest, const Clock *clock, u32 j, u32 age,
+    u32 n_slots, u32 n) {
+    const i64 k = clock->done + j, step = clock->begin + k - age;
+    const u32 m = blockIdx.y, lane = threadIdx.x % WARP;
+    const u32 warp = (blockIdx.x * blockDim.x + threadIdx.x) / WARP;
+    const u32 n_warps = gridDim.x * (blockDim.x / WARP);
+    const u32 count = fired.n_of(m, k);
+    const u32 *list = fired.of(m, k);
+    if (m == 0 && blockIdx.x == 0 && threadIdx.x == 0) {
+        fired.base[k + 1] = LOGGED ? fired.base[k] + count : 0;
+    }
+    const u64 items = (u64)count * g.n_tiles;
+    for (u64 item = warp; item < items; item += n_warps) {
+        const u32 tile = (u32)(item / count), row = list[item - (u64)tile * count];
+        const u32 *indptr = g.indptr + (u64)tile * (g.n_rows + 1) + row;
+        const u32 low = indptr[0], high = indptr[1];
+        const u32 own = g.longest > LONG && high - low > LONG ? low + LONG : high;
+        if (own < high && lane == 0) {
+            const u32 at = atomicAdd(rest.count, 1u);
+            rest.row[at] = row;
+            rest.tile[at] = tile;
+            rest.member[at] = m;
+        }
+        add_edges(kick, g, d, row, tile, low + lane, own, WARP, m, n, fired.members, step, n_slots);
+    }
+}
+
+// The rest of the rows that are long in a tile: each is shared by the whole grid.
+extern "C" __global__ void deliver_long(
+    KICK *kick, Edges g, Delays d, LongRows rest, const Clock *clock, u32 j, u32 age, u32 n_slots,
+    u32 n, u32 members) {
+    const i64 step = clock->begin + clock->done + j - age;
+    const u32 thread = blockIdx.x * blockDim.x + threadIdx.x, stride = gridDim.x * blockDim.x;
+    for (u32 k = 0; k < *rest.count; ++k) {
+        const u32 row = rest.row[k], tile = rest.tile[k], m = rest.member[k];
+        const u32 *indptr = g.indptr + (u64)tile * (g.n_rows + 1) + row;
+        add_edges(
+            kick, g, d, row, tile, indptr[0] + LONG + thread, indptr[1], stride, m, n, members, step,
+            n_slots);
+    }
+}
+
+struct State {
+    REAL *v, *ou, *j[4], *h_t, *ca;  // (member, neuron)
+    u16 *refractory;
+    KICK *kick;                      // (slot, word, member, neuron)
+};
+
+struct Coefficients {
+    const REAL *value;       // (member, population, coefficient)
+    const REAL *factor;      // (slot, neuron)
+    const u32 *stop;         // (run,) last neuron + 1 of each run of one population
+    const int *population;   // (run,)
+    const u32 *first;        // (tile,) run of the first neuron
+    u32 n_populations;
+};
+
+struct Census {
+    int *spikes;             // (step, member, population + 1)
+    const u32 *stop;         // (run,)
+    const int *population;   // (run,)
+    const u32 *first;        // (tile,)
+};
+
+constexpr u32 N_COEFFICIENTS = 34;
+enum { H_OVER_C, G_L, V_L, V_TH, V_RESET, I_EXT, REFRACTORY, OU_MEAN, OU_RATE, OU_KICK, NOISE_P,
+       G, V_U = 15, DECAY = 19, G_T = 23, E_T, V_H, H_DECAY, H_RATE, G_DA, E_DA, G_AHP, E_K,
+       CA_DECAY, CA_KICK };
+
+// Coefficient of a neuron: that of its population, times its own factor if there are any.
+template <int C>
+__device__ __forceinline__ REAL at(const REAL *p, const REAL *factor, u32 n, u32 i) {
+    if constexpr (SLOT[C] < 0) return p[C];
+    else return p[C] * factor[(u64)SLOT[C] * n + i];
+}
+#define AT(C) at<C>(p, factor, n, i)
+
+struct Neuron {
+    REAL v, ou, j[4], h_t, ca;
+    u32 left;
+};
+
+template <int U>
+__device__ __forceinline__ void add_receptor(
+    Neuron &x, REAL shown, REAL &current, const REAL *p, const REAL *factor, u32 n, u32 i) {
+    if constexpr (RECEPTOR[U]) {
+        current += AT(G + U) * (AT(V_U + U) - shown) * x.j[U];
+        x.j[U] *= AT(DECAY + U);
+    }
+}
+
+// Currents, membrane and threshold of one sub-step; true where the neuron fires.
+__device__ __forceinline__ bool substep(
+    Neuron &x, float z, const REAL *p, const REAL *factor, u32 n, u32 i) {
+    const bool resting = x.left > 0;
+    const u32 left = x.left - resting;
+    const REAL reset = AT(V_RESET);
+    const REAL before = resting ? reset : x.v;
+    REAL current = AT(I_EXT);
+    if (BACKGROUND) {
+        REAL noise = x.ou + AT(OU_RATE) * (AT(OU_MEAN) - x.ou);
+        noise = noise + AT(OU_KICK) * (REAL)z;
+        x.ou = noise;
+        current = current + noise;
+    }
+    add_receptor<0>(x, before, current, p, factor, n, i);
+    add_receptor<1>(x, before, current, p, factor, n, i);
+    add_receptor<2>(x, before, current, p, factor, n, i);
+    add_receptor<3>(x, before, current, p, factor, n, i);
+    if (CALCIUM) {
+        const REAL flow = AT(G_T) * (AT(E_T) - before) * x.h_t;
+        current += before >= AT(V_H) ? flow : (REAL)0;
+    }
+    if (DOPAMINE) current += AT(G_DA) * (AT(E_DA) - before);
+    if (ADAPTATION) current += AT(G_AHP) * (AT(E_K) - before) * x.ca;
+    const REAL leak = AT(G_L) * (AT(V_L) - before);
+    REAL y = before + AT(H_OVER_C) * (leak + current);
+    y = left > 0 ? reset : y;
+    const REAL threshold = AT(V_TH);
+    const bool fires = y >= threshold;
+    const REAL shown = fires ? threshold : y;
+    x.v = shown;
+    x.left = fires ? (u32)(u16)AT(REFRACTORY) : left;
+    if (CALCIUM) {
+        const REAL fallen = x.h_t * AT(H_DECAY);
+        const REAL risen = x.h_t + AT(H_RATE) * ((REAL)1 - x.h_t);
+        x.h_t = shown >= AT(V_H) ? fallen : risen;
+    }
+    if (ADAPTATION) x.ca = x.ca * AT(CA_DECAY) + (fires ? AT(CA_KICK) : (REAL)0);
+    return fires;
+}
+
+// Sum of one receptor in the words of a neuron.
+template <int U>
+__device__ __forceinline__ void add_kick(Neuron &x, const KICK *word, REAL scale) {
+    if constexpr (RECEPTOR[U]) {
+        const KICK mask = BITS[U] >= 8 * sizeof(KICK) ? ~(KICK)0 : ((KICK)1 << BITS[U]) - 1;
+        x.j[U] += (REAL)(word[WORD[U]] >> SHIFT[U] & mask) * scale;
+    }
+}
+
+__device__ __forceinline__ Neuron load(const State &s, u64 at) {
+    Neuron x;
+    x.v = s.v[at];
+    x.left = s.refractory[at];
+    if (BACKGROUND) x.ou = s.ou[at];
+#pragma unroll
+    for (int u = 0; u < 4; ++u)
+        if (RECEPTOR[u]) x.j[u] = s.j[u][at];
+    if (CALCIUM) x.h_t = s.h_t[at];
+    if (ADAPTATION) x.ca = s.ca[at];
+    return x;
+}
+
+__device__ __forceinline__ void store(const State &s, u64 at, const Neuron &x, u32 before) {
+    s.v[at] = x.v;
+    if (x.left != before) s.refractory[at] = (u16)x.left;
+    if (BACKGROUND) s.ou[at] = x.ou;
+#pragma unroll
+    for (int u = 0; u < 4; ++u)
+        if (RECEPTOR[u]) s.j[u][at] = x.j[u];
+    if (CALCIUM) s.h_t[at] = x.h_t;
+    if (ADAPTATION) s.ca[at] = x.ca;
+}
+
+// Run to which a neuron belongs, from the first run of its tile on.
+__device__ __forceinline__ u32 run_of(const u32 *stop, u32 run, u32 i) {
+    while (stop[run] <= i) ++run;
+    return run;
+}
+
+// Advance all neurons by one exchange step: a warp has a tile of 128, a lane four of them.
+extern "C" __global__ void integrate(
+    State s, Coefficients c, Census census, Fired fired, const i64 *tile_of, u32 *marked,
+    const Clock *clock, u32 j, u32 t_steps, REAL scale, u32 first_member, u32 k0, u32 k1,
+    u32 n_slots, u32 n) {
+    __shared__ u32 found[32], place[32];
+    const i64 k = clock->done + j, step = clock->begin + k;
+    const u32 m = blockIdx.y, lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    const u32 tile = blockIdx.x * (blockDim.x / WARP) + warp;
+    const u32 members = fired.members, n_warps = blockDim.x / WARP;
+    const REAL *factor = c.factor;
+    const bool here = (u64)tile * TILE < n;
+    u32 ballot[4] = {0, 0, 0, 0};
+    if (here) {
+        Neuron x[4];
+        u32 before[4];
+        const REAL *p[4];
+        bool fires[4] = {false, false, false, false};
+        const u32 first_run = c.first[tile];
+#pragma unroll
+        for (int q = 0; q < 4; ++q) {
+            const u32 i = tile * TILE + q * WARP + lane;
+            if (i >= n) continue;
+            const u64 place_of = (u64)m * n + i;
+            x[q] = load(s, place_of);
+            before[q] = x[q].left;
+            KICK word[N_WORDS];
+#pragma unroll
+            for (int w = 0; w < N_WORDS; ++w) {
+                KICK *kick = kicks(s.kick, w, m, n, members, DELAYED ? step % n_slots : 0) + i;
+                word[w] = *kick;
+                if (word[w]) *kick = 0;
+            }
+            add_kick<0>(x[q], word, scale);
+            add_kick<1>(x[q], word, scale);
+            add_kick<2>(x[q], word, scale);
+            add_kick<3>(x[q], word, scale);
+            const u32 run = run_of(c.stop, first_run, i);
+            p[q] = c.value + ((u64)m * c.n_populations + c.population[run]) * N_COEFFICIENTS;
+        }
+        for (u32 sub = 0; sub < t_steps; ++sub) {
+            float z[4] = {0, 0, 0, 0};
+            if (BACKGROUND) {
+                const Words w = tile_words(
+                    PURPOSE_BACKGROUND, tile_of[tile], lane, step * t_steps + sub,
+                    first_member + m, k0, k1);
+                box_muller(w.w[0], w.w[1], z[0], z[1]);
+                box_muller(w.w[2], w.w[3], z[2], z[3]);
+            }
+#pragma unroll
+            for (int q = 0; q < 4; ++q) {
+                const u32 i = tile * TILE + q * WARP + lane;
+                if (i < n) fires[q] |= substep(x[q], z[q], p[q], factor, n, i);
+            }
+        }
+        if (NOISE && t_steps) {
+            const Words w =
+                tile_words(PURPOSE_NOISE, tile_of[tile], lane, step, first_member + m, k0, k1);
+#pragma unroll
+            for (int q = 0; q < 4; ++q) {
+                const u32 i = tile * TILE + q * WARP + lane;
+                if (i >= n) continue;
+                const float u = (float)(int)(w.w[q] >> 8) * 5.9604644775390625e-08f;
+                fires[q] |= u < (float)at<NOISE_P>(p[q], factor, n, i);
+            }
+        }
+#pragma unroll
+        for (int q = 0; q < 4; ++q) {
+            const u32 i = tile * TILE + q * WARP + lane;
+            if (SCRIPTED && t_steps) fires[q] |= marked[tile * 4 + q] >> lane & 1;
+            if (i < n) store(s, (u64)m * n + i, x[q], before[q]);
+            ballot[q] = __ballot_sync(EVERY, fires[q] && i < n);
+        }
+    }
+    const u32 total = __popc(ballot[0]) + __popc(ballot[1]) + __popc(ballot[2]) + __popc(ballot[3]);
+    if (lane == 0) found[warp] = total;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        u32 sum = 0;
+        for (u32 w = 0; w < n_warps; ++w) sum += found[w];
+        u32 at_list = sum ? atomicAdd(&fired.n_of(m, k + 1), sum) : 0;
+        for (u32 w = 0; w < n_warps; ++w) {
+            place[w] = at_list;
+            at_list += found[w];
+        }
+    }
+    __syncthreads();
+    if (total == 0) return;
+    u32 *list = fired.of(m, k + 1) + place[warp];
+    int *spikes = census.spikes + (k * members + m) * (c.n_populations + 1);
+#pragma unroll
+    for (int q = 0; q < 4; ++q) {
+        if (ballot[q] >> lane & 1) {
+            const u32 i = tile * TILE + q * WARP + lane;
+            list[__popc(ballot[q] & ((1u << lane) - 1))] = i;
+            const u32 run = run_of(census.stop, census.first[tile], i);
+            atomicAdd(spikes + census.population[run], 1);
+        }
+        list += __popc(ballot[q]);
+    }
+}
+
+// After `steps` steps.
+extern "C" __global__ void tick(Clock *clock, u32 steps) { clock->done += steps; }
+
+// Mark, as bits, the neurons with a scripted spike in a step.
+extern "C" __global__ void mark(
+    u32 *marked, const i64 *script_step, const u32 *script_neuron, i64 n_script, const Clock *clock,
+    u32 j) {
+    const i64 step = clock->begin + clock->done + j;
+    i64 low = 0, high = n_script;
+    while (low < high) {
+        const i64 middle = (low + high) / 2;
+        if (script_step[middle] < step) low = middle + 1;
+        else high = middle;
+    }
+    i64 e = low + blockIdx.x * (i64)blockDim.x + threadIdx.x;
+    for (; e < n_script && script_step[e] == step; e += (i64)gridDim.x * blockDim.x) {
+        const u32 i = script_neuron[e];
+        atomicOr(marked + i / WARP, 1u << i % WARP);
+    }
+}

@@ -1,0 +1,501 @@
+"""A block on a CUDA device: the same neurons, edges and spikes as a `Block`, to the bit.
+
+State and edges live on the device. A window of steps is enqueued as CUDA graphs without waiting
+for any of them; the host sees counts, and spikes where it asked for them, at the end of the window.
+Where blocks exchange spikes a window has one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtbdask import rng
+from dtbdask.errors import InputError
+from dtbdask.kernels import cuda
+from dtbdask.sim import cuda_edges
+from dtbdask.sim.block import Block, BlockSpec, Field, State
+from dtbdask.sim.currents import MEMORIES
+from dtbdask.sim.drive import Drive, driven
+from dtbdask.sim.model import Coefficients
+from dtbdask.sim.observe import Observer
+
+Ints = NDArray[np.int64]
+
+GRAPH_STEPS = 32
+"""Steps of the longest graph."""
+LOG = 1 << 26
+"""Spikes for which there is room on the device, if every neuron fired in every step."""
+DELIVER_THREADS = 256
+DELIVER_BLOCKS = 8
+"""Blocks of threads that deliver, for each multiprocessor."""
+
+
+class OnHost:
+    """An array of the device, read and written as one of the host.
+
+    Parameters
+    ----------
+    array : cupy.ndarray
+    """
+
+    def __init__(self, array: Any) -> None:
+        self._array, self.dtype = array, array.dtype
+
+    def __getitem__(self, at: Any) -> NDArray[Any]:
+        values: NDArray[Any] = self._array[at].get()
+        return values
+
+    def __setitem__(self, at: Any, values: NDArray[Any]) -> None:
+        self._array[at] = cuda.load_cupy().asarray(values)
+
+
+class Ring:
+    """Kicks of a device, packed as on the host: see `State.kick`.
+
+    Parameters
+    ----------
+    kick : (slot, word, member, neuron) cupy.ndarray
+    packing : cuda.Packing
+    receptors : (receptor,) bool
+        Those that are on.
+    dtype : dtype
+        Of the kicks on the host.
+    """
+
+    def __init__(
+        self, kick: Any, packing: cuda.Packing, receptors: Sequence[bool], dtype: np.dtype[Any]
+    ) -> None:
+        self._kick, self._packing, self.dtype = kick, packing, dtype
+        half = 4 * dtype.itemsize
+        self._fields = []  # of each receptor: kind of source, and shift on the host
+        for u in np.flatnonzero(receptors).tolist():
+            second = u % 2 == 1 and receptors[u - 1]
+            self._fields.append((u, u // 2, half if second else 0))
+
+    def __getitem__(self, at: Any) -> NDArray[Any]:
+        cp: Any = cuda.load_cupy()
+        kick, p = self._kick[at], self._packing
+        out = cp.zeros((kick.shape[0], 2, *kick.shape[2:]), np.uint64)
+        for u, kind, shift in self._fields:
+            mask = np.uint64(2 ** p.bits[u] - 1)
+            sums = kick[:, p.word[u]].astype(np.uint64) >> np.uint64(p.shift[u]) & mask
+            out[:, kind] |= sums << np.uint64(shift)
+        packed: NDArray[Any] = out.astype(self.dtype).get()
+        return packed
+
+    def __setitem__(self, at: Any, values: NDArray[Any]) -> None:
+        cp: Any = cuda.load_cupy()
+        given, p = cp.asarray(values).astype(np.uint64), self._packing
+        kick = cp.zeros_like(self._kick[at], dtype=np.uint64)
+        for u, kind, shift in self._fields:
+            sums = given[:, kind] >> np.uint64(shift) & np.uint64(2 ** p.bits[u] - 1)
+            kick[:, p.word[u]] |= sums << np.uint64(p.shift[u])
+        self._kick[at] = kick.astype(self._kick.dtype)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a device saw in some steps.
+
+    Attributes
+    ----------
+    count : (step, member, population) int32
+        Spikes of each population.
+    n_fired : (step,) int64
+        Spikes of the first member in each step; none unless spikes were asked for.
+    local : (spike,) uint32
+        Their local indices, ascending in each step.
+    """
+
+    count: NDArray[np.int32]
+    n_fired: Ints
+    local: NDArray[np.uint32]
+
+
+class CudaBlock(Block):
+    """Neurons of some ranges on the device in use.
+
+    Parameters
+    ----------
+    spec : BlockSpec
+        With one thread: a device has its own.
+    threads : int
+        Of a block of threads of the neuron update; a multiple of 32. No result depends on it.
+    """
+
+    def __init__(self, spec: BlockSpec, threads: int = 128) -> None:
+        self._cp: Any = cuda.load_cupy()
+        if spec.threads != 1:
+            raise InputError(f"threads is {spec.threads}; a block on a device takes 1")
+        self._threads, self._stale = threads, True
+        self._graphs: dict[tuple[cuda.Build, int], Any] = {}
+        self._kept: list[dict[str, Any]] = []
+        self._build: Any = None
+        self._value: Any = None
+        self._sent: tuple[Any, ...] = ()
+        self._room = self._made = self._offset = 0
+        super().__init__(spec)
+        cp, edges = self._cp, self.edges
+        self._tiles = cp.asarray(self.tiles)
+        self._marked = cp.zeros(-(-self.n_neurons // rng.TILE) * 4, np.uint32)
+        self._script = cp.asarray(self.script.step), cp.asarray(self.script.neuron)
+        self._delays = (
+            cuda.filled(cuda.DELAYS)
+            if self.delays is None
+            else self._keep(cuda.DELAYS, **self.delays._asdict())
+        )
+        n_long = max(1, edges.n_long * spec.members)
+        self._long_count = cp.zeros(1, np.uint32)
+        self._long = self._keep(
+            cuda.LONG_ROWS, row=cp.empty(n_long, np.uint32), tile=cp.empty(n_long, np.uint32),
+            member=cp.empty(n_long, np.uint32), count=self._long_count,
+        )  # fmt: skip
+        self._edges = edges.struct()
+        self._clock = cp.zeros(2, np.int64)
+        self._census_runs = self._runs_on_device(self.run_stop, self.run_population)
+        self._others = cp.zeros((max(spec.members - 1, 1), self.n_neurons), np.uint32)
+        self._log = cp.zeros(max(self.n_neurons, 1), np.uint32)
+        self._n_fired: Any = None
+        self._reserve(1, logged=False)
+        self._sm = cp.cuda.Device().attributes["MultiProcessorCount"]
+
+    @property
+    def coefficients(self) -> Coefficients:
+        """What the kernels read; a change of it is sent to the device before the next step."""
+        return self._coefficients
+
+    @coefficients.setter
+    def coefficients(self, value: Coefficients) -> None:
+        self._coefficients, self._stale = value, True
+
+    def step(self) -> None:
+        """Deliver the spikes of the last step, then advance by one exchange step."""
+        seen = self.advance(1, logged=True)
+        self.spikes[:] = seen.count[0]
+        n_fired = self._n_fired[1].get()
+        self.n_fired[:, 0] = n_fired
+        self.fired[0, : n_fired[0]] = seen.local
+        for m in range(1, self.spec.members):
+            found = self._others[m - 1, : int(n_fired[m])]
+            self.fired[m, : n_fired[m]] = np.sort(found.get())
+
+    def advance(
+        self, n_steps: int, *, logged: bool, before: Callable[[int], None] | None = None,
+        after: Callable[[int], None] | None = None,
+    ) -> Seen:  # fmt: skip
+        """Make some steps, and wait for the last of them only.
+
+        Parameters
+        ----------
+        n_steps : int
+            At most `most_steps` where spikes are kept.
+        logged : bool
+            Keep the spikes of the first member.
+        before : callable, optional
+            Called with the number of each step, to prepare it.
+        after : callable, optional
+            Called with the number of each step when it has been enqueued.
+        """
+        self._reserve(n_steps, logged=logged)
+        self._refresh(logged=logged)
+        self._begin_window(n_steps)
+        k = 0
+        while k < n_steps:
+            if before is not None:
+                before(k)
+            self._refresh(logged=logged)
+            steps = 1
+            if before is None and after is None:
+                steps = min(GRAPH_STEPS, 1 << (n_steps - k).bit_length() - 1)
+            self._graph(steps).launch()
+            if after is not None:
+                after(k)
+            k += steps
+        return self._end_window(n_steps, logged=logged)
+
+    def kernel(self, name: str) -> Any:
+        """A kernel of those in use."""
+        return self._kernels[name]
+
+    def seen_by_kernels(self) -> tuple[Any, Any]:
+        """State and coefficients as kernels take them."""
+        return self._state, self._coefficients_sent
+
+    def strike(self, count: Any, place: Any) -> None:
+        """Count the spikes of chosen neurons in the last step that was enqueued.
+
+        Parameters
+        ----------
+        count : (sample,) uint16 cupy.ndarray
+            Added to.
+        place : (neuron,) uint32 cupy.ndarray
+            Place in the sample, plus 1, or 0.
+        """
+        self.kernel("strike")((self._sm,), (256,), (count, place, self._fired, self._clock))
+
+    def most_steps(self) -> int:
+        """Steps of the longest window whose spikes there is room for in any case."""
+        return max(1, LOG // max(self.n_neurons, 1))
+
+    def settle(self) -> None:
+        """Deliver the spikes of the last step and add the kicks to the traces: state at rest."""
+        self._refresh(logged=False)
+        self._begin_window(0)
+        self._deliver_fired(0)
+        self._integrate_at(0, 0)
+        self._n_fired[:] = 0
+        self.n_fired[:] = 0
+        self._incoming = []
+
+    def fields(self) -> dict[str, Field]:
+        """All of the state that the next step depends on, by name; see `Block.fields`."""
+        ring = Ring(self.state.kick, self._packing, self.receptors, self.edges.kick_dtype)
+        return {
+            name: field._replace(live=ring if name == "pending" else OnHost(field.live))
+            for name, field in super().fields().items()
+        }
+
+    def soonest(self) -> Ints:
+        """One step: which edges a row has is known to the device alone."""
+        return np.ones(self.edges.heard.size, np.int64)
+
+    def _collect(self) -> Any:
+        spec, features = self.spec, self.coefficients.features
+        edges = cuda_edges.collect(spec.network, spec.ranges, features)
+        self._packing = cuda.Packing.of(edges.most, features.receptors)
+        return edges
+
+    def _initial(self) -> State:
+        cp, host, packing = self._cp, super()._initial(), self._packing
+        shape = (self.n_slots, packing.n_words, *host.v.shape)
+        arrays = (host.v, host.ou, *host.j, host.refractory)
+        wanted = sum(a.nbytes for a in arrays)
+        wanted += int(np.prod(shape)) * np.dtype(packing.dtype).itemsize
+        cuda_edges.check_free(wanted, "the neurons of the block")
+        return State(
+            cp.asarray(host.v), cp.asarray(host.ou), tuple(cp.asarray(j) for j in host.j),
+            cp.asarray(host.refractory), cp.zeros(shape, packing.dtype),
+            cp.asarray(host.h_t), cp.asarray(host.ca),
+        )  # fmt: skip
+
+    def _begin(self) -> None:
+        super()._begin()
+        state, cp = self.state, self._cp
+        for name in MEMORIES:
+            setattr(state, name, cp.asarray(getattr(state, name)))
+        self._graphs.clear()
+        self._state = cuda.filled(
+            cuda.STATE, v=state.v, ou=state.ou, h_t=state.h_t, ca=state.ca,
+            refractory=state.refractory, kick=state.kick,
+            **{f"j{u}": trace for u, trace in enumerate(state.j)},
+        )  # fmt: skip
+
+    def _keep(self, layout: np.dtype[Any], **arrays: NDArray[Any]) -> Any:
+        """A struct of arrays that stay on the device as long as the block."""
+        on_device = {name: self._cp.asarray(values) for name, values in arrays.items()}
+        self._kept.append(on_device)
+        return cuda.filled(layout, **on_device)
+
+    def _runs_on_device(self, stop: Ints, population: Ints) -> dict[str, Any]:
+        """Runs of neurons, and the first of each tile."""
+        first = np.searchsorted(stop, np.arange(self.tiles.size) * rng.TILE, side="right")
+        cp = self._cp
+        return {
+            "stop": cp.asarray(stop, np.uint32),
+            "population": cp.asarray(population, np.int32),
+            "first": cp.asarray(first, np.uint32),
+        }
+
+    def _refresh(self, *, logged: bool) -> None:
+        """Send to the device what changed since the last step."""
+        build = cuda.Build(
+            self.coefficients.features, self.spec.dtype, self._packing, self.edges.packed,
+            delayed=self.delays is not None, logged=logged,
+        )  # fmt: skip
+        if build != self._build:
+            self._build = build
+            names = ("deliver", "deliver_long", "integrate", "tick", "mark", "totals", "strike")
+            self._kernels = {name: build.kernel(name) for name in names}  # loads them
+        if not self._stale:
+            return
+        c, cp, sent = self.coefficients, self._cp, self._sent
+        now = (c.factor, self.stretch_stop, self.stretch_population, c.value.shape)
+        if sent and all(a is b for a, b in zip(sent[:3], now[:3], strict=True)):
+            self._value.set(c.value)
+        else:
+            self._sent = now
+            self._graphs.clear()
+            self._value, self._factor = cp.asarray(c.value), cp.asarray(c.factor)
+            self._stretches = self._runs_on_device(self.stretch_stop, self.stretch_population)
+            self._coefficients_sent = cuda.filled(
+                cuda.COEFFICIENTS, value=self._value, factor=self._factor, **self._stretches,
+                n_populations=c.value.shape[1],
+            )  # fmt: skip
+        self._stale = False
+
+    def _reserve(self, n_steps: int, *, logged: bool) -> None:
+        """Have room for what a window leaves behind."""
+        cp, n, spec = self._cp, self.n_neurons, self.spec
+        log = n * (n_steps + 1) if logged else n
+        if n_steps <= self._room and log <= self._log.size:
+            return
+        room = max(n_steps, self._room)
+        last = self._n_fired[self._made].copy() if self._room else 0
+        if log > self._log.size:
+            old, self._log = self._log, cp.empty(log, np.uint32)
+            self._log[: old.size] = old
+        self._n_fired = cp.zeros((room + 1, spec.members), np.uint32)
+        self._n_fired[0], self._made = last, 0
+        self._base = cp.zeros(room + 2, np.uint64)
+        self._spikes = cp.zeros((room, spec.members, self._census.shape[1]), np.int32)
+        self._room = room
+        self._fired = cuda.filled(
+            cuda.FIRED, log=self._log, others=self._others, count=self._n_fired, base=self._base,
+            n=n, members=spec.members,
+        )  # fmt: skip
+        self._census_sent = cuda.filled(cuda.CENSUS, spikes=self._spikes, **self._census_runs)
+        self._graphs.clear()
+
+    def _begin_window(self, n_steps: int) -> None:
+        """Have the spikes of the last step at the beginning, and nothing of the steps to come."""
+        cp = self._cp
+        if self._offset:
+            last = slice(self._offset, self._offset + int(self._n_fired[self._made, 0]))
+            moved = self._log[last].copy()
+            self._log[: moved.size], self._offset = moved, 0
+        self._n_fired[0], self._made = self._n_fired[self._made].copy(), 0
+        self._n_fired[1 : n_steps + 1] = 0
+        self._spikes[:n_steps] = 0
+        self._clock.set(np.array([0, self.step_index]))
+        for rows, age in self._incoming:
+            self._deliver_rows(cp.asarray(rows[0]), age)
+        self._incoming = []
+
+    def _end_window(self, n_steps: int, *, logged: bool) -> Seen:
+        """Wait, and take what the window left."""
+        cp = self._cp
+        self._made = n_steps
+        self.step_index += n_steps
+        count = self._spikes[:n_steps, :, :-1].get()
+        if not logged:
+            return Seen(count, np.zeros(0, np.int64), np.zeros(0, np.uint32))
+        all_fired = self._n_fired[: n_steps + 1, 0].get().astype(np.int64)
+        self._offset = int(all_fired[:-1].sum())
+        n_fired, low = all_fired[1:], int(all_fired[0])
+        ends = cp.asarray(np.cumsum(n_fired))
+        local = self._log[low : low + int(n_fired.sum())].astype(np.uint64)
+        step = cp.searchsorted(ends, cp.arange(local.size), side="right").astype(np.uint64)
+        order = cp.sort(step << np.uint64(32) | local)
+        return Seen(count, n_fired, order.astype(np.uint32).get())
+
+    def _graph(self, steps: int) -> Any:
+        """Some steps as one graph."""
+        key = (self._build, steps)
+        if key not in self._graphs:
+            stream = self._cp.cuda.Stream(non_blocking=True)
+            with stream:
+                stream.begin_capture()
+                for j in range(steps):
+                    self._enqueue(j, stream)
+                self.kernel("tick")((1,), (1,), (self._clock, np.uint32(steps)))
+                self._graphs[key] = stream.end_capture()
+        return self._graphs[key]
+
+    def _enqueue(self, j: int, stream: Any) -> None:
+        """The `j`-th step from the clock on."""
+        if self._build.features.scripted:
+            self._marked.data.memset_async(0, self._marked.nbytes, stream)
+            step, neuron = self._script
+            arguments = (self._marked, step, neuron, np.int64(step.size), self._clock, np.uint32(j))
+            self.kernel("mark")((64,), (128,), arguments)
+        self._deliver_fired(j)
+        self._integrate_at(j, self.spec.t_steps)
+
+    def _deliver_fired(self, j: int) -> None:
+        self._deliver_from(self._fired, self._clock, j, 0)
+
+    def _deliver_rows(self, rows: Any, age: int) -> None:
+        """Deliver spikes of foreign neurons, `age` steps before the last one."""
+        cp = self._cp
+        count, base = cp.asarray([rows.size], np.uint32), cp.zeros(2, np.uint64)
+        clock = cp.asarray([0, self.step_index])
+        fired = cuda.filled(
+            cuda.FIRED, log=rows, count=count, base=base, n=self.n_neurons, members=1
+        )
+        self._deliver_from(fired, clock, 0, age)
+
+    def _deliver_from(self, fired: Any, clock: Any, j: int, age: int) -> None:
+        kick, n = self.state.kick, np.uint32(self.n_neurons)
+        step = (clock, np.uint32(j), np.uint32(age), np.uint32(self.n_slots), n)
+        grid, block = (self._sm * DELIVER_BLOCKS, self.spec.members), (DELIVER_THREADS,)
+        if self.edges.n_long:
+            self._long_count.data.memset_async(0, 4, self._cp.cuda.get_current_stream())
+        arguments = (kick, fired, self._edges, self._delays, self._long, *step)
+        self.kernel("deliver")(grid, block, arguments)
+        if self.edges.n_long:
+            arguments = (
+                kick, self._edges, self._delays, self._long, *step, np.uint32(self.spec.members)
+            )  # fmt: skip
+            self.kernel("deliver_long")((grid[0],), block, arguments)
+
+    def _integrate_at(self, j: int, t_steps: int) -> None:
+        spec, warps = self.spec, self._threads // cuda.WARP
+        k0, k1 = self._key
+        arguments = (
+            self._state, self._coefficients_sent, self._census_sent, self._fired, self._tiles,
+            self._marked, self._clock, np.uint32(j), np.uint32(t_steps), self._scale,
+            np.uint32(spec.first_member), k0, k1, np.uint32(self.n_slots),
+            np.uint32(self.n_neurons),
+        )  # fmt: skip
+        grid = (-(-self.tiles.size // warps), spec.members)
+        self.kernel("integrate")(grid, (self._threads,), arguments)
+
+
+def stride(
+    block: Block, n_steps: int, drive: Drive | None, observers: Sequence[Observer], *, spikes: bool
+) -> tuple[NDArray[np.int32], tuple[Ints, Ints]]:
+    """Have a block that is a whole network make some steps, waiting only where its log is full.
+
+    Parameters
+    ----------
+    block : CudaBlock
+    n_steps : int
+    drive : Drive or None
+    observers : sequence of Observer
+    spikes : bool
+        Return the spikes of the first member.
+
+    Returns
+    -------
+    count : (step, member, population) int32
+    spikes : step and global neuron, two of (spike,) int64
+    """
+    assert isinstance(block, CudaBlock)
+    put, first = driven([block], drive), block.step_index
+    seen = []
+    most = block.most_steps() if spikes else n_steps
+    for start in range(0, n_steps, most):
+
+        def before(k: int, start: int = start) -> None:
+            put(start + k)
+
+        def after(k: int, start: int = start) -> None:
+            for observer in observers:
+                observer.look(start + k)
+
+        seen.append(
+            block.advance(
+                min(most, n_steps - start), logged=spikes,
+                before=before if drive is not None else None, after=after if observers else None,
+            )
+        )  # fmt: skip
+    put(n_steps)
+    count = np.concatenate([one.count for one in seen])
+    n_fired = np.concatenate([one.n_fired for one in seen])
+    step = np.repeat(np.arange(first, first + n_fired.size), n_fired)
+    return count, (step, block.global_of(np.concatenate([one.local for one in seen])))

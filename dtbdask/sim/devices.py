@@ -1,0 +1,45 @@
+"""Where the blocks of a session live: on the CPU, or on CUDA devices."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from dtbdask.errors import InputError
+from dtbdask.kernels import cuda
+
+logger = logging.getLogger(__name__)
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def chosen(device: str, client: Any) -> str:
+    """The device that a session takes.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda"}
+        With "auto" a CUDA device where this process, or every worker, has one.
+    client : distributed.Client or None
+
+    Returns
+    -------
+    {"cpu", "cuda"}
+
+    Raises
+    ------
+    MissingDependencyError
+        It is "cuda", and there is no CuPy or no device.
+    """
+    if device not in DEVICES:
+        raise InputError(f"device is {device!r}; use one of {', '.join(map(repr, DEVICES))}")
+    if device == "auto":
+        here = [cuda.present()] if client is None else client.run(cuda.present).values()
+        device = "cuda" if here and all(here) else "cpu"
+    elif device == "cuda":
+        if client is None:
+            cuda.load_cupy()
+        else:
+            client.run(cuda.device_name)
+    logger.info("blocks live on the %s", "CPU" if device == "cpu" else "CUDA devices")
+    return device
