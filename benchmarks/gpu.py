@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from networks import quiet
 
-from dtbdask.brain.readers import read_connectome
+from dtbdask.brain.connectome import read_connectome
 from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.graph.build import build
 from dtbdask.kernels import cuda

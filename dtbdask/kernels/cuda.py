@@ -201,7 +201,7 @@ STATE = struct(
     v="*", ou="*", j0="*", j1="*", j2="*", j3="*", h_t="*", ca="*", refractory="*", kick="*"
 )
 COEFFICIENTS = struct(
-    value="*", factor="*", stop="*", population="*", first="*", n_populations="u32"
+    value="*", factor="*", stop="*", population="*", first="*", only="*", n_populations="u32"
 )
 CENSUS = struct(spikes="*", stop="*", population="*", first="*")
 RECIPE = struct(
@@ -213,7 +213,7 @@ OUT = struct(
     cursor="*", target="*", weight="*", most="*", source="*", pair="*", shift="int64", column="*"
 )
 IN_EDGES = struct(indptr="*", source="*", weight="*", inhibitory="*")
-ROWS = np.dtype([("row", np.int32, (2 + len(RECEPTORS),))])
+SUMS = np.dtype([("row", np.int32, (2 + len(RECEPTORS),))])
 
 
 def filled(layout: np.dtype[Any], **values: Any) -> Any:

@@ -33,10 +33,10 @@ __device__ __forceinline__ double receptor_current(
     return 0.0;
 }
 
-struct Rows { int row[6]; };
+struct Sums { int row[6]; };
 
 extern "C" __global__ void totals(
-    i64 *total, u32 *spoilt, Rows rows, double scale, State s, Coefficients c, const u32 *stop,
+    i64 *total, u32 *spoilt, Sums sums, double scale, State s, Coefficients c, const u32 *stop,
     const int *population, const u32 *first, u32 n_runs, u32 n) {
     const u32 lane = threadIdx.x % WARP;
     const u32 warp = (blockIdx.x * blockDim.x + threadIdx.x) / WARP;
@@ -46,7 +46,7 @@ extern "C" __global__ void totals(
     const u32 run = run_of(stop, first[i / TILE], i);
     if (population[run] >= (int)c.n_populations) return;
     const double x = (double)s.v[i];
-    add_total(total, spoilt, x, fabs(x) < LIMIT, scale, run, rows.row[0], n_runs, lane);
+    add_total(total, spoilt, x, fabs(x) < LIMIT, scale, run, sums.row[0], n_runs, lane);
     const REAL *p = c.value + (u64)population[run] * N_COEFFICIENTS;
     const double one[4] = {
         receptor_current<0>(s, x, p, factor, n, i), receptor_current<1>(s, x, p, factor, n, i),
@@ -55,10 +55,10 @@ extern "C" __global__ void totals(
     bool good = fabs(all) < LIMIT;
 #pragma unroll
     for (int u = 0; u < 4; ++u) good = good && fabs(one[u]) < LIMIT;
-    add_total(total, spoilt, all, good, scale, run, rows.row[1], n_runs, lane);
+    add_total(total, spoilt, all, good, scale, run, sums.row[1], n_runs, lane);
 #pragma unroll
     for (int u = 0; u < 4; ++u)
-        add_total(total, spoilt, one[u], good, scale, run, rows.row[2 + u], n_runs, lane);
+        add_total(total, spoilt, one[u], good, scale, run, sums.row[2 + u], n_runs, lane);
 }
 
 // Count the spikes of chosen neurons in the last step: `place` is that of a neuron in the sample,

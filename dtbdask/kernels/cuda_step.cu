@@ -60,6 +60,8 @@ __device__ __forceinline__ i64 slot_of(
     return (step + d.delay[low] - 1) % n_slots;
 }
 
+constexpr u32 BATCH = 4;  // edges that a lane reads before it adds the first
+
 // Add the edges `low`, `low + stride`, ... below `high` of a row in a tile.
 __device__ __forceinline__ void add_edges(
     KICK *kick, const Edges &g, const Delays &d, u32 row, u32 tile, u32 low, u32 high, u32 stride,
@@ -70,28 +72,35 @@ __device__ __forceinline__ void add_edges(
     const u32 *target = g.target + g.first[tile];
     KICK *sums = kicks(kick, inhibits ? WORD[2] : WORD[0], m, n, members, 0);
     sums += (u64)tile * g.tile_size;
-#pragma unroll 4
-    for (u32 e = low; e < high; e += stride) {
-        const u32 word = __ldcs(target + e);
-        const u32 to = PACKED ? word >> 8 : word;
-        KICK *sum = sums + to;
-        if (DELAYED) {
-            const i64 slot = slot_of(d, row, tile * g.tile_size + to, step, n_slots);
-            sum += slot * N_WORDS * members * (u64)n;
-        }
-        KICK add;
-        if (PACKED) {
-            add = (KICK)(word & 255) << shift;
-            if (PAIRED) {
-                const u8 *second = (const u8 *)g.weight + g.first[tile];
-                add += (KICK)second[e] << shift_two;
+    for (; low < high; low += BATCH * stride) {
+        u32 word[BATCH];
+#pragma unroll
+        for (u32 b = 0; b < BATCH; ++b)
+            if (low + b * stride < high) word[b] = __ldcs(target + low + b * stride);
+#pragma unroll
+        for (u32 b = 0; b < BATCH; ++b) {
+            const u32 e = low + b * stride;
+            if (e >= high) break;
+            const u32 to = PACKED ? word[b] >> 8 : word[b];
+            KICK *sum = sums + to;
+            if (DELAYED) {
+                const i64 slot = slot_of(d, row, tile * g.tile_size + to, step, n_slots);
+                sum += slot * N_WORDS * members * (u64)n;
             }
-        } else {
-            const u32 *weight = (const u32 *)g.weight + (g.first[tile] + e) * (1 + PAIRED);
-            add = (KICK)weight[0] << shift;
-            if (PAIRED) add += (KICK)weight[1] << shift_two;
+            KICK add;
+            if (PACKED) {
+                add = (KICK)(word[b] & 255) << shift;
+                if (PAIRED) {
+                    const u8 *second = (const u8 *)g.weight + g.first[tile];
+                    add += (KICK)second[e] << shift_two;
+                }
+            } else {
+                const u32 *weight = (const u32 *)g.weight + (g.first[tile] + e) * (1 + PAIRED);
+                add = (KICK)weight[0] << shift;
+                if (PAIRED) add += (KICK)weight[1] << shift_two;
+            }
+            atomicAdd(sum, add);
         }
-        atomicAdd(sum, add);
     }
 }
 
@@ -151,6 +160,7 @@ struct Coefficients {
     const u32 *stop;         // (run,) last neuron + 1 of each run of one population
     const int *population;   // (run,)
     const u32 *first;        // (tile,) run of the first neuron
+    const int *only;         // (tile,) population of 128 neurons that are all of one, or -1
     u32 n_populations;
 };
 
@@ -169,8 +179,8 @@ enum { H_OVER_C, G_L, V_L, V_TH, V_RESET, I_EXT, REFRACTORY, OU_MEAN, OU_RATE, O
 // Coefficient of a neuron: that of its population, times its own factor if there are any.
 template <int C>
 __device__ __forceinline__ REAL at(const REAL *p, const REAL *factor, u32 n, u32 i) {
-    if constexpr (SLOT[C] < 0) return p[C];
-    else return p[C] * factor[(u64)SLOT[C] * n + i];
+    if constexpr (SLOT[C] < 0) return __ldg(p + C);
+    else return __ldg(p + C) * __ldg(factor + (u64)SLOT[C] * n + i);
 }
 #define AT(C) at<C>(p, factor, n, i)
 
@@ -238,16 +248,17 @@ __device__ __forceinline__ void add_kick(Neuron &x, const KICK *word, REAL scale
     }
 }
 
+// State is read past the first-level cache, which is left to the coefficients.
 __device__ __forceinline__ Neuron load(const State &s, u64 at) {
     Neuron x;
-    x.v = s.v[at];
-    x.left = s.refractory[at];
-    if (BACKGROUND) x.ou = s.ou[at];
+    x.v = __ldcg(s.v + at);
+    x.left = __ldcg(s.refractory + at);
+    if (BACKGROUND) x.ou = __ldcg(s.ou + at);
 #pragma unroll
     for (int u = 0; u < 4; ++u)
-        if (RECEPTOR[u]) x.j[u] = s.j[u][at];
-    if (CALCIUM) x.h_t = s.h_t[at];
-    if (ADAPTATION) x.ca = s.ca[at];
+        if (RECEPTOR[u]) x.j[u] = __ldcg(s.j[u] + at);
+    if (CALCIUM) x.h_t = __ldcg(s.h_t + at);
+    if (ADAPTATION) x.ca = __ldcg(s.ca + at);
     return x;
 }
 
@@ -268,88 +279,24 @@ __device__ __forceinline__ u32 run_of(const u32 *stop, u32 run, u32 i) {
     return run;
 }
 
-// Advance all neurons by one exchange step: a warp has a tile of 128, a lane four of them.
-extern "C" __global__ void integrate(
-    State s, Coefficients c, Census census, Fired fired, const i64 *tile_of, u32 *marked,
-    const Clock *clock, u32 j, u32 t_steps, REAL scale, u32 first_member, u32 k0, u32 k1,
-    u32 n_slots, u32 n) {
-    __shared__ u32 found[32], place[32];
-    const i64 k = clock->done + j, step = clock->begin + k;
-    const u32 m = blockIdx.y, lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-    const u32 tile = blockIdx.x * (blockDim.x / WARP) + warp;
-    const u32 members = fired.members, n_warps = blockDim.x / WARP;
-    const REAL *factor = c.factor;
-    const bool here = (u64)tile * TILE < n;
-    u32 ballot[4] = {0, 0, 0, 0};
-    if (here) {
-        Neuron x[4];
-        u32 before[4];
-        const REAL *p[4];
-        bool fires[4] = {false, false, false, false};
-        const u32 first_run = c.first[tile];
+constexpr u32 EACH = 4;  // neurons of a lane: lane, 32 + lane, 64 + lane and 96 + lane of a tile
+
+// List the neurons of a block of threads that fired; the lists of blocks follow as they come.
+__device__ __forceinline__ void list_fired(
+    const Fired &fired, const Census &census, u32 n_populations, const u32 *ballot, u32 tile, u32 m,
+    i64 k) {
+    __shared__ u32 found[WARP], place[WARP];
+    const u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    u32 total = 0;
 #pragma unroll
-        for (int q = 0; q < 4; ++q) {
-            const u32 i = tile * TILE + q * WARP + lane;
-            if (i >= n) continue;
-            const u64 place_of = (u64)m * n + i;
-            x[q] = load(s, place_of);
-            before[q] = x[q].left;
-            KICK word[N_WORDS];
-#pragma unroll
-            for (int w = 0; w < N_WORDS; ++w) {
-                KICK *kick = kicks(s.kick, w, m, n, members, DELAYED ? step % n_slots : 0) + i;
-                word[w] = *kick;
-                if (word[w]) *kick = 0;
-            }
-            add_kick<0>(x[q], word, scale);
-            add_kick<1>(x[q], word, scale);
-            add_kick<2>(x[q], word, scale);
-            add_kick<3>(x[q], word, scale);
-            const u32 run = run_of(c.stop, first_run, i);
-            p[q] = c.value + ((u64)m * c.n_populations + c.population[run]) * N_COEFFICIENTS;
-        }
-        for (u32 sub = 0; sub < t_steps; ++sub) {
-            float z[4] = {0, 0, 0, 0};
-            if (BACKGROUND) {
-                const Words w = tile_words(
-                    PURPOSE_BACKGROUND, tile_of[tile], lane, step * t_steps + sub,
-                    first_member + m, k0, k1);
-                box_muller(w.w[0], w.w[1], z[0], z[1]);
-                box_muller(w.w[2], w.w[3], z[2], z[3]);
-            }
-#pragma unroll
-            for (int q = 0; q < 4; ++q) {
-                const u32 i = tile * TILE + q * WARP + lane;
-                if (i < n) fires[q] |= substep(x[q], z[q], p[q], factor, n, i);
-            }
-        }
-        if (NOISE && t_steps) {
-            const Words w =
-                tile_words(PURPOSE_NOISE, tile_of[tile], lane, step, first_member + m, k0, k1);
-#pragma unroll
-            for (int q = 0; q < 4; ++q) {
-                const u32 i = tile * TILE + q * WARP + lane;
-                if (i >= n) continue;
-                const float u = (float)(int)(w.w[q] >> 8) * 5.9604644775390625e-08f;
-                fires[q] |= u < (float)at<NOISE_P>(p[q], factor, n, i);
-            }
-        }
-#pragma unroll
-        for (int q = 0; q < 4; ++q) {
-            const u32 i = tile * TILE + q * WARP + lane;
-            if (SCRIPTED && t_steps) fires[q] |= marked[tile * 4 + q] >> lane & 1;
-            if (i < n) store(s, (u64)m * n + i, x[q], before[q]);
-            ballot[q] = __ballot_sync(EVERY, fires[q] && i < n);
-        }
-    }
-    const u32 total = __popc(ballot[0]) + __popc(ballot[1]) + __popc(ballot[2]) + __popc(ballot[3]);
+    for (u32 q = 0; q < EACH; ++q) total += __popc(ballot[q]);
     if (lane == 0) found[warp] = total;
     __syncthreads();
     if (threadIdx.x == 0) {
         u32 sum = 0;
-        for (u32 w = 0; w < n_warps; ++w) sum += found[w];
+        for (u32 w = 0; w < blockDim.x / WARP; ++w) sum += found[w];
         u32 at_list = sum ? atomicAdd(&fired.n_of(m, k + 1), sum) : 0;
-        for (u32 w = 0; w < n_warps; ++w) {
+        for (u32 w = 0; w < blockDim.x / WARP; ++w) {
             place[w] = at_list;
             at_list += found[w];
         }
@@ -357,9 +304,9 @@ extern "C" __global__ void integrate(
     __syncthreads();
     if (total == 0) return;
     u32 *list = fired.of(m, k + 1) + place[warp];
-    int *spikes = census.spikes + (k * members + m) * (c.n_populations + 1);
+    int *spikes = census.spikes + (k * fired.members + m) * (n_populations + 1);
 #pragma unroll
-    for (int q = 0; q < 4; ++q) {
+    for (u32 q = 0; q < EACH; ++q) {
         if (ballot[q] >> lane & 1) {
             const u32 i = tile * TILE + q * WARP + lane;
             list[__popc(ballot[q] & ((1u << lane) - 1))] = i;
@@ -368,6 +315,100 @@ extern "C" __global__ void integrate(
         }
         list += __popc(ballot[q]);
     }
+}
+
+// Coefficients of the neurons of a tile.
+struct Rows {
+    const Coefficients &c;
+    const REAL *values;
+    u32 tile;
+
+    __device__ const REAL *of_all() const { return values + c.only[tile] * N_COEFFICIENTS; }
+    __device__ const REAL *of(u32 i) const {
+        return values + c.population[run_of(c.stop, c.first[tile], i)] * N_COEFFICIENTS;
+    }
+};
+
+// Advance all neurons by one exchange step: a warp has a tile of 128, a lane four of them.
+extern "C" __global__ void __launch_bounds__(256) integrate(
+    State s, Coefficients c, Census census, Fired fired, const i64 *tile_of, const u32 *marked,
+    const Clock *clock, u32 j, u32 t_steps, REAL scale, u32 first_member, u32 k0, u32 k1,
+    u32 n_slots, u32 n) {
+    const i64 k = clock->done + j, step = clock->begin + k;
+    const u32 m = blockIdx.y, lane = threadIdx.x % WARP, member = first_member + m;
+    const u32 tile = (blockIdx.x * blockDim.x + threadIdx.x) / WARP;
+    const u32 first = tile * TILE + lane;
+    u32 ballot[EACH] = {0, 0, 0, 0};
+    if ((u64)tile * TILE < n) {
+        Neuron x[EACH];
+        KICK word[EACH][N_WORDS];
+        KICK *kick[N_WORDS];
+        u32 before[EACH];
+        bool fires[EACH] = {false, false, false, false};
+        const u64 place = (u64)m * n + first;
+#pragma unroll
+        for (int w = 0; w < N_WORDS; ++w)
+            kick[w] = kicks(s.kick, w, m, n, fired.members, DELAYED ? step % n_slots : 0) + first;
+#pragma unroll
+        for (u32 q = 0; q < EACH; ++q) {
+            if (first + q * WARP >= n) continue;
+            x[q] = load(s, place + q * WARP);
+            before[q] = x[q].left;
+#pragma unroll
+            for (int w = 0; w < N_WORDS; ++w) word[q][w] = __ldcg(kick[w] + q * WARP);
+        }
+        const Rows rows = {c, c.value + (u64)m * c.n_populations * N_COEFFICIENTS, tile};
+        const bool alike = c.only[tile] >= 0;
+#pragma unroll
+        for (u32 q = 0; q < EACH; ++q) {
+            add_kick<0>(x[q], word[q], scale);
+            add_kick<1>(x[q], word[q], scale);
+            add_kick<2>(x[q], word[q], scale);
+            add_kick<3>(x[q], word[q], scale);
+        }
+        for (u32 sub = 0; sub < t_steps; ++sub) {
+            float z[EACH] = {0, 0, 0, 0};
+            if (BACKGROUND) {
+                const Words w = tile_words(
+                    PURPOSE_BACKGROUND, tile_of[tile], lane, step * t_steps + sub, member, k0, k1);
+                box_muller(w.w[0], w.w[1], z[0], z[1]);
+                box_muller(w.w[2], w.w[3], z[2], z[3]);
+            }
+            if (alike) {  // the coefficients are read once for the four
+                const REAL *p = rows.of_all();
+#pragma unroll
+                for (u32 q = 0; q < EACH; ++q)
+                    fires[q] |= substep(x[q], z[q], p, c.factor, n, first + q * WARP);
+            } else {
+#pragma unroll
+                for (u32 q = 0; q < EACH; ++q) {
+                    const u32 i = first + q * WARP;
+                    if (i < n) fires[q] |= substep(x[q], z[q], rows.of(i), c.factor, n, i);
+                }
+            }
+        }
+        if (NOISE) {
+            const Words w = tile_words(PURPOSE_NOISE, tile_of[tile], lane, step, member, k0, k1);
+#pragma unroll
+            for (u32 q = 0; q < EACH; ++q) {
+                const u32 i = first + q * WARP;
+                const float u = (float)(int)(w.w[q] >> 8) * 5.9604644775390625e-08f;
+                if (i < n) fires[q] |= u < (float)at<NOISE_P>(rows.of(i), c.factor, n, i);
+            }
+        }
+#pragma unroll
+        for (u32 q = 0; q < EACH; ++q) {
+            const bool here = first + q * WARP < n;
+            if (SCRIPTED) fires[q] |= marked[tile * EACH + q] >> lane & 1;
+            ballot[q] = __ballot_sync(EVERY, here && fires[q] && t_steps);
+            if (!here) continue;
+            store(s, place + q * WARP, x[q], before[q]);
+#pragma unroll
+            for (int w = 0; w < N_WORDS; ++w)
+                if (word[q][w]) kick[w][q * WARP] = 0;
+        }
+    }
+    list_fired(fired, census, c.n_populations, ballot, tile, m, k);
 }
 
 // After `steps` steps.

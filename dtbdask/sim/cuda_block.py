@@ -125,7 +125,8 @@ class CudaBlock(Block):
     spec : BlockSpec
         With one thread: a device has its own.
     threads : int
-        Of a block of threads of the neuron update; a multiple of 32. No result depends on it.
+        Of a block of threads of the neuron update: at most 256, a multiple of 32. No result
+        depends on it.
     """
 
     def __init__(self, spec: BlockSpec, threads: int = 128) -> None:
@@ -311,6 +312,13 @@ class CudaBlock(Block):
             "first": cp.asarray(first, np.uint32),
         }
 
+    def _only(self) -> Ints:
+        """Population of each tile whose neurons have the same coefficients, or -1."""
+        low = np.arange(self.tiles.size) * rng.TILE
+        run = np.searchsorted(self.stretch_stop, low, side="right")
+        alike = (self.stretch_stop[run] >= low + rng.TILE) & (low + rng.TILE <= self.n_neurons)
+        return np.where(alike, self.stretch_population[run], -1)
+
     def _refresh(self, *, logged: bool) -> None:
         """Send to the device what changed since the last step."""
         build = cuda.Build(
@@ -332,6 +340,7 @@ class CudaBlock(Block):
             self._graphs.clear()
             self._value, self._factor = cp.asarray(c.value), cp.asarray(c.factor)
             self._stretches = self._runs_on_device(self.stretch_stop, self.stretch_population)
+            self._stretches["only"] = cp.asarray(self._only(), np.int32)
             self._coefficients_sent = cuda.filled(
                 cuda.COEFFICIENTS, value=self._value, factor=self._factor, **self._stretches,
                 n_populations=c.value.shape[1],
@@ -444,7 +453,7 @@ class CudaBlock(Block):
             self.kernel("deliver_long")((grid[0],), block, arguments)
 
     def _integrate_at(self, j: int, t_steps: int) -> None:
-        spec, warps = self.spec, self._threads // cuda.WARP
+        spec, threads = self.spec, self._threads
         k0, k1 = self._key
         arguments = (
             self._state, self._coefficients_sent, self._census_sent, self._fired, self._tiles,
@@ -452,8 +461,8 @@ class CudaBlock(Block):
             np.uint32(spec.first_member), k0, k1, np.uint32(self.n_slots),
             np.uint32(self.n_neurons),
         )  # fmt: skip
-        grid = (-(-self.tiles.size // warps), spec.members)
-        self.kernel("integrate")(grid, (self._threads,), arguments)
+        grid = (-(-self.tiles.size * cuda.WARP // threads), spec.members)
+        self.kernel("integrate")(grid, (threads,), arguments)
 
 
 def stride(

@@ -38,7 +38,7 @@ class CudaObserver(Observer):
             cp.asarray(self._stop, np.uint32), cp.asarray(self._population, np.int32),
             cp.asarray(first, np.uint32),
         )  # fmt: skip
-        self._rows = cuda.filled(cuda.ROWS, row=watch.row)
+        self._sums = cuda.filled(cuda.SUMS, row=watch.row)
         n_looks, n = self.seen.struck.shape
         place = np.zeros(block.n_neurons, np.uint32)
         place[self._neuron] = np.arange(1, n + 1)
@@ -52,7 +52,7 @@ class CudaObserver(Observer):
         if watch.n_rows:
             at = k // watch.bin_steps
             arguments = (
-                self._totals[at], self._spoilt[at], self._rows, np.float64(2.0**watch.bits),
+                self._totals[at], self._spoilt[at], self._sums, np.float64(2.0**watch.bits),
                 *block.seen_by_kernels(), *self._runs, np.uint32(self._stop.size),
                 np.uint32(block.n_neurons),
             )  # fmt: skip
