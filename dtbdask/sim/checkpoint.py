@@ -54,12 +54,15 @@ class Changes:
     multiplier : dict of (member, population) float64
     by_neuron : tuple of str
         All parameters that have a base for each neuron, be it the network's.
+    shape : (2,) int
+        Number of members and of populations.
     """
 
     population: dict[str, Floats]
     neuron: dict[str, Floats]
     multiplier: dict[str, Floats]
     by_neuron: tuple[str, ...]
+    shape: tuple[int, int]
 
 
 def changes(block: Block) -> Changes:
@@ -80,24 +83,29 @@ def changes(block: Block) -> Changes:
         },
         multiplier={k: np.broadcast_to(value, shape) for k, value in block.multiplier.items()},
         by_neuron=tuple(now.neuron),
+        shape=shape,
     )
 
 
 def joined(parts: list[Changes], members: int) -> Changes:
-    """The changes of all gangs, which have all members or share them out."""
+    """The changes of all gangs, which have all members or share them out.
+
+    A gang whose members are all multiplied by one does not name the multiplier.
+    """
     if members == 1:
         parts = [part for part in parts if part.neuron] or parts
         return parts[0]
 
-    def of_all(kind: str) -> dict[str, Floats]:
-        tables = [getattr(part, kind) for part in parts]
-        return {
-            name: np.concatenate([table[name] for table in tables]) if value.ndim > 1 else value
-            for name, value in tables[0].items()
-        }
-
+    population = {
+        name: np.concatenate([part.population[name] for part in parts]) if base.ndim > 1 else base
+        for name, base in parts[0].population.items()
+    }
     neuron = {name: value for part in parts for name, value in part.neuron.items()}
-    return Changes(of_all("population"), neuron, of_all("multiplier"), parts[0].by_neuron)
+    multiplier = {
+        name: np.concatenate([part.multiplier.get(name, np.ones(part.shape)) for part in parts])
+        for name in dict.fromkeys(name for part in parts for name in part.multiplier)
+    }
+    return Changes(population, neuron, multiplier, parts[0].by_neuron, (members, parts[0].shape[1]))
 
 
 def identity(network: Network) -> dict[str, Any]:
