@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dtbdask import schema
 from dtbdask.errors import InputError, StoreError, StoreExistsError
-from dtbdask.graph.network import Network, digest_of
+from dtbdask.graph.identity import IDENTITY
 from dtbdask.graph.parameters import PARAMETERS, Parameters
 from dtbdask.graph.ranges import spread
 from dtbdask.sim.block import Block
@@ -31,9 +31,6 @@ logger = logging.getLogger(__name__)
 
 GENERATIONS = ("0.zarr", "1.zarr")
 """Names of the two stores in a folder of checkpoints."""
-
-OF_NETWORK = ("n_neurons", "n_synapses", "weight_scale", "recipe_sha256", "lesions")
-"""What makes a network the same for a checkpoint, wherever and however it is kept."""
 
 OF_SESSION = ("seed", "members", "dtype", "dt_ms", "t_steps", "tr_s")
 """What a session must have in common with a checkpoint, besides the network."""
@@ -108,18 +105,6 @@ def joined(parts: list[Changes], members: int) -> Changes:
     return Changes(population, neuron, multiplier, parts[0].by_neuron, (members, parts[0].shape[1]))
 
 
-def identity(network: Network) -> dict[str, Any]:
-    """Values of `OF_NETWORK` of a network."""
-    about = network.attributes
-    digest = about.get("recipe_sha256") or digest_of(
-        network.populations, network.parameters, about.get("seed") or 0,
-        tuple(about.get("weights", (0, 255))),
-    )  # fmt: skip
-    scale, lesions = float(network.wiring.weight_scale), about.get("lesions", [])
-    values = (network.n_neurons, network.n_synapses, scale, digest, lesions)
-    return dict(zip(OF_NETWORK, values, strict=True))
-
-
 def check(path: Path, root: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     """Refuse a checkpoint of another network or of a session made otherwise.
 
@@ -139,7 +124,7 @@ def check(path: Path, root: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     """
     for name, value in here.items():
         if (found := root.get(name)) != value:
-            of = "network" if name in OF_NETWORK else "run"
+            of = "network" if name in IDENTITY else "run"
             raise InputError(
                 f"{path}: checkpoint of another {of}: its {name} was {found}, here it is {value}"
             )
