@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +28,7 @@ from dtbdask.sim.changes import Change
 from dtbdask.sim.crew import Crew, Here, Workers, workers
 from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.gang import Window
-from dtbdask.sim.moments import Moments, beside, steps_of
+from dtbdask.sim.moments import Moments, beside, steps_of, writing
 from dtbdask.sim.protocol import entry, read_change, told_stimulus
 from dtbdask.sim.quantities import Request, Samples, Watch
 from dtbdask.sim.raster import in_order
@@ -170,14 +171,15 @@ class Session:
             checkpoint_wall=checkpoint_wall, bin_ms=bin_ms, samples=samples,
             sample_every=sample_every,
         )  # fmt: skip
-        recorder = None
-        if to is not None:
-            about = self._about(n_steps)
+        if to is None:
+            return self.go_on(n_steps, None, moments)
+        about = self._about(n_steps)
+        with writing(to, begin=True) if moments is not None else nullcontext():
             if moments is not None:  # before the recording, so that whoever finds it finds both
                 about |= moments.protocol(to, seconds, self.network)
                 self._keep(beside(to), moments.run)
             recorder = Recorder(to, self.network, request, about, overwrite=overwrite)
-        return self.go_on(n_steps, recorder, moments)
+            return self.go_on(n_steps, recorder, moments)
 
     def go_on(
         self, n_steps: int, recorder: Recorder | None, moments: Moments | None
