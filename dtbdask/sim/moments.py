@@ -146,10 +146,7 @@ def writing(recording: str | Path, *, begin: bool = False) -> Iterator[None]:
             raise StoreError(f"cannot keep checkpoints at {folder}: {error}") from error
     elif not folder.is_dir():
         raise StoreError(f"{folder}: no complete checkpoint: nothing is there")
-    told = (
-        f"{recording}: this run is being written by somebody else; resume it if that was cut short"
-    )
-    with alone(folder, told):
+    with alone(folder, f"{recording}: somebody else is writing it; wait until that has ended"):
         yield
 
 

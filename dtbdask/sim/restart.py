@@ -45,8 +45,10 @@ def resume_run(
     InputError
         The network is another one.
     """
-    if _root(path)["status"] == "complete":
+    root = _root(path)
+    if root["status"] == "complete":
         return open_recording(path)
+    _protocol(path, root)  # or it has no checkpoints to be held by
     with writing(path):
         return _resumed(path, network, client, blocks=blocks, partition=partition, threads=threads)
 

@@ -223,13 +223,15 @@ def test_a_run_that_another_process_writes_is_refused_until_that_is_dead(
     cut_short(network, path, 3, monkeypatch, checkpoint_every=0.1)
     before = snapshot(tmp_path)
     words = [sys.executable, "-c", HOLD, path]
+    told = "run.zarr: somebody else is writing it"
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout.readline() == "held\n"
-        told = "run.zarr: somebody else is writing it"
-        refused(70, told, "resume", path, "--cluster", "none")
-        with Session(network) as session, pytest.raises(StoreError, match=told):
-            session.run(0.1, record=["rate"], to=path, checkpoint_every=0.1, overwrite=True)
-        other.kill()
+        try:
+            assert other.stdout.readline() == "held\n"
+            refused(70, told, "resume", path, "--cluster", "none")
+            with Session(network) as session, pytest.raises(StoreError, match=told):
+                session.run(0.1, record=["rate"], to=path, checkpoint_every=0.1, overwrite=True)
+        finally:
+            other.kill()
     assert snapshot(tmp_path) == before
     resume_run(path)
     same_recording(path, meant)
