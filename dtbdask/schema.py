@@ -10,8 +10,10 @@ Row = target, column = source, in every matrix. Units are ms and mV unless an ar
 
 from __future__ import annotations
 
+import glob
 import platform
 import shutil
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -234,13 +236,36 @@ def create_store(
         The directory cannot be written.
     """
     path = Path(path)
-    if check_free(path, kind, overwrite=overwrite):
-        shutil.rmtree(path)
     root = {"kind": kind, "format": FORMAT, "status": "writing", **provenance(), **attributes}
+    begin = _replace if check_free(path, kind, overwrite=overwrite) else _begin
     try:
-        return zarr.create_group(path, overwrite=False, attributes={ROOT: root}, zarr_format=3)
+        return begin(path, root)
     except OSError as error:
         raise StoreError(f"cannot write a {kind} store at {path}: {error}") from error
+
+
+def _begin(path: Path, root: Mapping[str, Any]) -> zarr.Group:
+    return zarr.create_group(path, overwrite=False, attributes={ROOT: root}, zarr_format=3)
+
+
+def _replace(path: Path, root: Mapping[str, Any]) -> zarr.Group:
+    """Begin a store beside the one that is there, and have them change places before that goes.
+
+    So a process that dies leaves at `path` one of the two, or nothing, never half of the old; what
+    is left aside then is removed by the next that replaces the store.
+    """
+    store = path.resolve()
+    name = f".{store.name}.{uuid.uuid4().hex}"
+    new, old = store.with_name(f"{name}.new"), store.with_name(f"{name}.old")
+    try:
+        _begin(new, root)
+        store.rename(old)
+        new.rename(store)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    for left in store.parent.glob(f".{glob.escape(store.name)}.{'[0-9a-f]' * 32}.old"):
+        shutil.rmtree(left)
+    return zarr.open_group(path, mode="r+", zarr_format=3)
 
 
 def check_free(path: str | Path, kind: str, *, overwrite: bool) -> bool:

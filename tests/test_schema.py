@@ -234,6 +234,60 @@ def test_the_same_kind_is_replaced_only_when_asked(tmp_path, committed):
     assert read_root(path)["seed"] == 8
 
 
+class Killed(BaseException):
+    """The end of a process."""
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_whenever_a_replacement_is_cut_short_there_is_a_whole_store_or_none(
+    network, monkeypatch, moment
+):
+    """Before the new one has begun, as the two change places, and while the old one is removed."""
+    before, left = contents(network), [None] * moment
+
+    def dying(function):
+        def call(*arguments, **options):
+            if not left:
+                raise Killed
+            left.pop()
+            return function(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "_begin", dying(schema._begin))
+        patched.setattr(Path, "rename", dying(Path.rename))
+        patched.setattr(schema.glob, "escape", dying(schema.glob.escape))
+        with pytest.raises(Killed):
+            create_store(network, "network", {"seed": 8}, overwrite=True)
+    kept = [path for path in network.parent.iterdir() if contents(path) == before]
+    assert len(kept) == 1, "the old store is not touched"
+    assert kept[0] == network if moment < 2 else kept[0] != network
+    assert not network.exists() or read_root(network)["seed"] == (7 if moment < 2 else 8)
+    commit(small_network(network, overwrite=True))
+    commit(small_network(network, overwrite=True))
+    assert list(network.parent.iterdir()) == [network]
+
+
+def test_what_cannot_be_replaced_is_left_as_it_was(network, monkeypatch):
+    before = contents(network.parent)
+
+    def full(*arguments):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(schema, "_begin", full)
+    with pytest.raises(StoreError, match=r"cannot write a network store at .*no space left"):
+        create_store(network, "network", {}, overwrite=True)
+    assert contents(network.parent) == before
+
+
+def test_a_store_behind_a_link_is_replaced_where_it_is(network, tmp_path):
+    (tmp_path / "link").symlink_to(network)
+    commit(create_store(tmp_path / "link", "network", {"seed": 8}, overwrite=True))
+    assert read_root(network)["seed"] == 8
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["brain.zarr", "link"]
+
+
 def test_an_empty_folder_may_become_a_store(tmp_path):
     commit(create_store(tmp_path, "network", {}))
     open_store(tmp_path, "network")

@@ -24,6 +24,7 @@ from dtbdask.assim.observe import Observation, observe
 from dtbdask.assim.scores import forecast_scores, parameter_error
 from dtbdask.assim.transform import Logit, random_walk
 from dtbdask.errors import InputError, whole_number
+from dtbdask.graph.identity import identity
 from dtbdask.graph.network import Network
 from dtbdask.sim.bold import Balloon
 from dtbdask.sim.record import Column
@@ -116,7 +117,7 @@ def assimilate(
     prior = spread_between(limits, members, n_voxels, seed)
     logit = Logit(*np.array(list(limits.values())).T[:, :, None])
     about = {
-        "network": network.path, "recipe_sha256": network.attributes.get("recipe_sha256", ""),
+        "network": network.path, **identity(network),
         "labels": list(network.labels), "parameters": list(limits), "bounds": limits,
         "method": method, "members": members, "rho": rho, "walk": walk,
         "warm_up_frames": warm_up_frames,

@@ -10,12 +10,9 @@ leaves is seen by nobody, and the next modification removes it.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
@@ -27,7 +24,8 @@ import zarr
 from numpy.typing import ArrayLike, NDArray
 
 from dtbdask import schema
-from dtbdask.errors import InputError, StoreError
+from dtbdask.errors import InputError
+from dtbdask.graph.alone import alone
 from dtbdask.graph.checking.consistency import of_neurons, reset_findings
 from dtbdask.graph.network import Network, digest_of, open_network
 from dtbdask.graph.parameters import PARAMETERS, Parameters, check, known
@@ -90,7 +88,7 @@ def modify(
         raise InputError("population and neuron are both given; choose by one of them")
     path = Path(path)
     schema.read_root(path)
-    with _alone(path):
+    with alone(path, f"{path}: it is being modified by somebody else; try again"):
         network = open_network(path)
         changed = _changed(network, parameter, value, population, neuron, how)
         after = _after(network, parameter, changed)
@@ -242,21 +240,3 @@ def _sweep(path: Path, root: Mapping[str, Any]) -> None:
                 array.rename(workshop / f"{dimension} {array.name}")
     if workshop.exists():
         shutil.rmtree(workshop)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Refuse to modify a network that is being modified."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(folder)
-        raise StoreError(f"{path}: it is being modified by somebody else; try again") from error
-    except OSError as error:  # a file system without locks
-        if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
-            raise
-    try:
-        yield
-    finally:
-        os.close(folder)

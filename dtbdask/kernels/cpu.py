@@ -14,13 +14,10 @@ from numpy.typing import NDArray
 
 from dtbdask.kernels.cpu_bold import balloon
 from dtbdask.kernels.cpu_integrate import integrate
-from dtbdask.kernels.cpu_machine import prefetch
+from dtbdask.kernels.cpu_machine import AHEAD, prefetch, prefetch_row
 from dtbdask.kernels.cpu_wire import alias, wire
 
 __all__ = ["alias", "balloon", "census", "deliver", "integrate", "select", "wire"]
-
-_AHEAD = np.uint64(4)
-"""Rows by which the prefetch runs ahead of the delivery."""
 
 
 @njit(nogil=True, cache=True)
@@ -52,12 +49,10 @@ def deliver(
         for part in range(n_fired.shape[1]):
             last = np.uint64(bounds[part] + n_fired[m, part])
             for k in range(np.uint64(bounds[part]), last):
-                if k + _AHEAD < last:
-                    ahead = np.uint64(fired[m, k + _AHEAD])
-                    for e in range(indptr[ahead], indptr[ahead + one], 16):
-                        prefetch(target, e)
-                if k + _AHEAD + _AHEAD < last:
-                    prefetch(indptr, fired[m, k + _AHEAD + _AHEAD])
+                if k + AHEAD < last:
+                    prefetch_row(target, indptr, np.uint64(fired[m, k + AHEAD]))
+                if k + AHEAD + AHEAD < last:
+                    prefetch(indptr, fired[m, k + AHEAD + AHEAD])
                 row = np.uint64(fired[m, k])
                 sums = kick[inhibitory[row], m]
                 for e in range(np.uint64(indptr[row]), np.uint64(indptr[row + one])):

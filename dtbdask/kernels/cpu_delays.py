@@ -16,13 +16,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from dtbdask.kernels.cpu_machine import prefetch
-
-_AHEAD = 4
-"""Rows by which the prefetch runs ahead of the delivery."""
+from dtbdask.kernels.cpu_machine import AHEAD, prefetch, prefetch_row
 
 
-@njit(inline="always")
+@njit
 def _run(stop: Any, low: Any, high: Any, neuron: Any) -> Any:
     """First run, from `low` on and below `high`, that ends beyond a neuron."""
     while low < high:
@@ -68,25 +65,25 @@ def deliver_delayed(
         Last target + 1 of each run; a list ends with the last neuron of the block.
     delay : (run,) uint16, steps
     """
-    number = kick.dtype.type
+    number, one = kick.dtype.type, np.uint64(1)  # indices without a sign, as in `cpu.deliver`
     half = number(4 * kick.itemsize)
     n_slots = kick.shape[0]
     for m in range(n_fired.shape[0]):
         for part in range(n_fired.shape[1]):
-            rows = fired[m, bounds[part] : bounds[part] + n_fired[m, part]]
-            for k in range(rows.size):
-                if k + _AHEAD < rows.size:
-                    ahead = rows[k + _AHEAD]
-                    for e in range(indptr[ahead], indptr[ahead + 1], 16):
-                        prefetch(target, e)
-                row = rows[k]
+            last = np.uint64(bounds[part] + n_fired[m, part])
+            for k in range(np.uint64(bounds[part]), last):
+                if k + AHEAD < last:
+                    prefetch_row(target, indptr, np.uint64(fired[m, k + AHEAD]))
+                if k + AHEAD + AHEAD < last:
+                    prefetch(indptr, fired[m, k + AHEAD + AHEAD])
+                row = np.uint64(fired[m, k])
                 kind, run, end = inhibitory[row], first[of[row]], np.uint32(0)
-                last = first[of[row] + 1]
+                last_run = first[of[row] + 1]
                 sums = kick[0, kind, m]
-                for e in range(indptr[row], indptr[row + 1]):
+                for e in range(np.uint64(indptr[row]), np.uint64(indptr[row + one])):
                     neuron = target[e] >> np.uint32(8) if weight is None else target[e]
                     if neuron >= end:
-                        run = _run(stop, run, last, neuron)
+                        run = _run(stop, run, last_run, neuron)
                         end = stop[run]
                         sums = kick[(step + np.int64(delay[run]) - 1) % n_slots, kind, m]
                     if weight is None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
@@ -44,6 +45,23 @@ def _as_float(typing_context: Any, value: Any) -> Any:
     return types.float32(types.int32), generate
 
 
+AHEAD = np.uint64(4)
+"""Rows by which a prefetch runs ahead of a delivery."""
+
 prefetch: Any = intrinsic(_prefetch)
 as_int: Any = intrinsic(_as_int)
 as_float: Any = intrinsic(_as_float)
+
+
+@njit(forceinline=True)
+def prefetch_row(target: Any, indptr: Any, row: Any) -> None:
+    """Ask for the edges of a row that will soon be delivered.
+
+    Parameters
+    ----------
+    target : (edge,) uint32
+    indptr : (row_edge,) int64
+    row : uint64
+    """
+    for e in range(indptr[row], indptr[row + np.uint64(1)], 16):
+        prefetch(target, e)

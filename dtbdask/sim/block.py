@@ -19,7 +19,7 @@ from dtbdask.graph.ranges import spread, tiles_of
 from dtbdask.graph.script import read_script
 from dtbdask.kernels import RECEPTORS, cpu, cpu_delays
 from dtbdask.sim.changes import Change
-from dtbdask.sim.currents import MEMORIES, begun
+from dtbdask.sim.currents import BACKGROUND, MEMORIES, begun, begun_in
 from dtbdask.sim.delays import Delays
 from dtbdask.sim.edges import Edges, collect
 from dtbdask.sim.model import coefficients, receptors
@@ -246,7 +246,7 @@ class Block:
         """
         self.settle()
         self.state.kick[:] = 0  # nothing stays on its way
-        self.begun = frozenset(MEMORIES) & frozenset(fields)
+        self.begun = begun_in(fields)
         self.take(parameters, multiplier)
         self.step_index = step
         for name, field in self.fields().items():
@@ -368,7 +368,7 @@ class Block:
         self.begun = begun(parameters, self.begun)
         features = made.features._replace(  # of the whole network, so that all its blocks agree
             receptors=self.receptors,
-            background=parameters.on("ou_mean") or parameters.on("ou_sigma"),
+            background=BACKGROUND in self.begun,
             noise=parameters.on("noise_rate"),
             scripted=self.script.anywhere,
             calcium="h_t" in self.begun,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dtbdask import schema
 from dtbdask.errors import InputError, StoreError, StoreExistsError
-from dtbdask.graph.network import Network, digest_of
+from dtbdask.graph.identity import IDENTITY
 from dtbdask.graph.parameters import PARAMETERS, Parameters
 from dtbdask.graph.ranges import spread
 from dtbdask.sim.block import Block
@@ -31,9 +31,6 @@ logger = logging.getLogger(__name__)
 
 GENERATIONS = ("0.zarr", "1.zarr")
 """Names of the two stores in a folder of checkpoints."""
-
-OF_NETWORK = ("n_neurons", "n_synapses", "weight_scale", "recipe_sha256", "lesions")
-"""What makes a network the same for a checkpoint, wherever and however it is kept."""
 
 OF_SESSION = ("seed", "members", "dtype", "dt_ms", "t_steps", "tr_s")
 """What a session must have in common with a checkpoint, besides the network."""
@@ -54,12 +51,15 @@ class Changes:
     multiplier : dict of (member, population) float64
     by_neuron : tuple of str
         All parameters that have a base for each neuron, be it the network's.
+    shape : (2,) int
+        Number of members and of populations.
     """
 
     population: dict[str, Floats]
     neuron: dict[str, Floats]
     multiplier: dict[str, Floats]
     by_neuron: tuple[str, ...]
+    shape: tuple[int, int]
 
 
 def changes(block: Block) -> Changes:
@@ -80,36 +80,29 @@ def changes(block: Block) -> Changes:
         },
         multiplier={k: np.broadcast_to(value, shape) for k, value in block.multiplier.items()},
         by_neuron=tuple(now.neuron),
+        shape=shape,
     )
 
 
 def joined(parts: list[Changes], members: int) -> Changes:
-    """The changes of all gangs, which have all members or share them out."""
+    """The changes of all gangs, which have all members or share them out.
+
+    A gang whose members are all multiplied by one does not name the multiplier.
+    """
     if members == 1:
         parts = [part for part in parts if part.neuron] or parts
         return parts[0]
 
-    def of_all(kind: str) -> dict[str, Floats]:
-        tables = [getattr(part, kind) for part in parts]
-        return {
-            name: np.concatenate([table[name] for table in tables]) if value.ndim > 1 else value
-            for name, value in tables[0].items()
-        }
-
+    population = {
+        name: np.concatenate([part.population[name] for part in parts]) if base.ndim > 1 else base
+        for name, base in parts[0].population.items()
+    }
     neuron = {name: value for part in parts for name, value in part.neuron.items()}
-    return Changes(of_all("population"), neuron, of_all("multiplier"), parts[0].by_neuron)
-
-
-def identity(network: Network) -> dict[str, Any]:
-    """Values of `OF_NETWORK` of a network."""
-    about = network.attributes
-    digest = about.get("recipe_sha256") or digest_of(
-        network.populations, network.parameters, about.get("seed") or 0,
-        tuple(about.get("weights", (0, 255))),
-    )  # fmt: skip
-    scale, lesions = float(network.wiring.weight_scale), about.get("lesions", [])
-    values = (network.n_neurons, network.n_synapses, scale, digest, lesions)
-    return dict(zip(OF_NETWORK, values, strict=True))
+    multiplier = {
+        name: np.concatenate([part.multiplier.get(name, np.ones(part.shape)) for part in parts])
+        for name in dict.fromkeys(name for part in parts for name in part.multiplier)
+    }
+    return Changes(population, neuron, multiplier, parts[0].by_neuron, (members, parts[0].shape[1]))
 
 
 def check(path: Path, root: Mapping[str, Any], here: Mapping[str, Any]) -> None:
@@ -131,7 +124,7 @@ def check(path: Path, root: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     """
     for name, value in here.items():
         if (found := root.get(name)) != value:
-            of = "network" if name in OF_NETWORK else "run"
+            of = "network" if name in IDENTITY else "run"
             raise InputError(
                 f"{path}: checkpoint of another {of}: its {name} was {found}, here it is {value}"
             )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dtbdask.kernels import Coefficient
 from dtbdask.sim.block import Block
+from dtbdask.sim.currents import BACKGROUND
 from dtbdask.sim.model import FORMULAS
 
 Floats = NDArray[np.float64]
@@ -94,8 +95,6 @@ class _Driven:
         block.join(drive.group)
         value = np.array(self._before.value)
         self._now = replace(self._before, value=value)
-        on = self._before.features._replace(background=True)
-        self._with_background = replace(self._now, features=on)
 
     def put(self, k: int) -> None:
         """Give the block the coefficients of a step of the window, or of none after its end."""
@@ -110,13 +109,20 @@ class _Driven:
         other = ~np.isnan(mean)
         value[:, at, Coefficient.OU_MEAN] = np.where(other, mean, own[:, :, Coefficient.OU_MEAN])
         value[:, at, Coefficient.OU_KICK] = np.where(other, kick, own[:, :, Coefficient.OU_KICK])
-        on = (mean[other] != 0).any() or (sigma[other] != 0).any()
-        self._block.coefficients = self._with_background if on else self._now
+        if BACKGROUND not in self._block.begun and (mean[other].any() or sigma[other].any()):
+            self._begin()
+        self._block.coefficients = self._now
 
     def end(self) -> None:
         """Give the block its own coefficients back."""
         self._block.coefficients = self._before
         self._block.stretch_stop, self._block.stretch_population = self._stretches
+
+    def _begin(self) -> None:
+        """Have the background go on from now, without the drive too: what is left of it decays."""
+        self._block.begun |= {BACKGROUND}
+        on = self._before.features._replace(background=True)
+        self._before, self._now = (replace(c, features=on) for c in (self._before, self._now))
 
     def _base(self, name: str) -> Floats:
         """Value of a parameter without the drive: (1 or member, reached population) float64."""

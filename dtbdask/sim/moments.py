@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dtbdask.errors import InputError
+from dtbdask.errors import InputError, StoreError
+from dtbdask.graph.alone import alone
 from dtbdask.graph.network import Network
 
 
@@ -119,6 +121,33 @@ def beside(recording: str | Path) -> Path:
     """Folder of the checkpoints of a recorded run."""
     path = Path(recording)
     return path.with_name(f"{path.name}.checkpoint")
+
+
+@contextmanager
+def writing(recording: str | Path, *, begin: bool = False) -> Iterator[None]:
+    """Be the only one that writes a recorded run, until the end of the block or of the process.
+
+    Parameters
+    ----------
+    recording : path
+    begin : bool
+        Make the folder of its checkpoints, which is what is held. Without one there is no run.
+
+    Raises
+    ------
+    StoreError
+        The run is being written, or there can be no folder beside it.
+    """
+    folder = beside(recording)
+    if begin:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot keep checkpoints at {folder}: {error}") from error
+    elif not folder.is_dir():
+        raise StoreError(f"{folder}: no complete checkpoint: nothing is there")
+    with alone(folder, f"{recording}: somebody else is writing it; wait until that has ended"):
+        yield
 
 
 def steps_of(name: str, seconds: float, dt_ms: float) -> int:

@@ -12,6 +12,7 @@ import zarr
 from numpy.typing import NDArray
 
 from dtbdask import schema
+from dtbdask.graph.identity import identity
 from dtbdask.graph.network import Network
 from dtbdask.sim.gang import Window
 from dtbdask.sim.observe import assemble, counted_neurons
@@ -95,11 +96,8 @@ class Recorder:
     ) -> None:  # fmt: skip
         about = {
             "network": network.path,
-            "recipe_sha256": network.attributes.get("recipe_sha256", ""),
             "source": network.attributes.get("source", ""),
-            "lesions": list(network.attributes.get("lesions", [])),
-            "n_neurons": network.n_neurons,
-            "n_synapses": network.n_synapses,
+            **identity(network),
             "labels": list(network.labels),
             "population_labels": network.population_labels,
             **request.attributes(),

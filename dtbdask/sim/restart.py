@@ -10,7 +10,7 @@ from dtbdask.errors import StoreError
 from dtbdask.graph.network import Network, open_network
 from dtbdask.graph.partition import Partition
 from dtbdask.sim import checkpoint
-from dtbdask.sim.moments import Moments, beside
+from dtbdask.sim.moments import Moments, beside, writing
 from dtbdask.sim.record import Recorder, Recording, open_recording
 from dtbdask.sim.session import Session
 
@@ -40,21 +40,29 @@ def resume_run(
     Raises
     ------
     StoreError
-        It is no recording, its run kept no checkpoints, or none of them is complete.
+        It is no recording, its run kept no checkpoints, none of them is complete, or somebody is
+        writing it.
     InputError
         The network is another one.
     """
-    root = schema.root_of(schema.open_store(path, "recording", status="any"))
+    root = _root(path)
+    if root["status"] == "complete":
+        return open_recording(path)
+    _protocol(path, root)  # or it has no checkpoints to be held by
+    with writing(path):
+        return _resumed(path, network, client, blocks=blocks, partition=partition, threads=threads)
+
+
+def _resumed(path: str | Path, network: Network | None, client: Any, **options: Any) -> Recording:
+    """The recording, finished; perhaps by somebody else meanwhile."""
+    root = _root(path)
     if root["status"] == "complete":
         return open_recording(path)
     protocol = _protocol(path, root)
     if network is None:
         network = _network(path, protocol["network"])
     store = checkpoint.newest(beside(path), protocol["run"])
-    session = Session.resume(
-        store, network, client, blocks=blocks, partition=partition, threads=threads
-    )
-    with session:
+    with Session.resume(store, network, client, **options) as session:
         gone = session.step - root["first_step"]
         moments = Moments.of(
             protocol["checkpoint_every"], protocol["checkpoint_wall"], session.dt_ms,
@@ -64,6 +72,10 @@ def resume_run(
         made = session.go_on(root["n_steps"] - gone, recorder, moments)
     assert made is not None
     return made
+
+
+def _root(path: str | Path) -> dict[str, Any]:
+    return schema.root_of(schema.open_store(path, "recording", status="any"))
 
 
 def _protocol(path: str | Path, root: dict[str, Any]) -> dict[str, Any]:

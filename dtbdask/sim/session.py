@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dtbdask import config, progress, schema
 from dtbdask.errors import InputError, SessionError, whole_number
+from dtbdask.graph.identity import identity
 from dtbdask.graph.network import Network
 from dtbdask.graph.partition import Partition
 from dtbdask.graph.ranges import spread
@@ -27,7 +29,7 @@ from dtbdask.sim.crew import Crew, Here, Workers, workers
 from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.devices import chosen
 from dtbdask.sim.gang import Window
-from dtbdask.sim.moments import Moments, beside, steps_of
+from dtbdask.sim.moments import Moments, beside, steps_of, writing
 from dtbdask.sim.protocol import entry, read_change, told_stimulus
 from dtbdask.sim.quantities import Request, Samples, Watch
 from dtbdask.sim.raster import in_order
@@ -177,20 +179,20 @@ class Session:
         -------
         Recording or None
         """
-        n_steps, request = self.check_run(
+        n_steps, request, moments = self.check_run(
             seconds, record, to, overwrite=overwrite, checkpoint_every=checkpoint_every,
             checkpoint_wall=checkpoint_wall, bin_ms=bin_ms, samples=samples,
             sample_every=sample_every,
         )  # fmt: skip
-        moments = Moments.of(checkpoint_every, checkpoint_wall, self.dt_ms)
-        recorder = None
-        if to is not None:
-            about = self._about(n_steps)
+        if to is None:
+            return self.go_on(n_steps, None, moments)
+        about = self._about(n_steps)
+        with writing(to, begin=True) if moments is not None else nullcontext():
             if moments is not None:  # before the recording, so that whoever finds it finds both
                 about |= moments.protocol(to, seconds, self.network)
                 self._keep(beside(to), moments.run)
             recorder = Recorder(to, self.network, request, about, overwrite=overwrite)
-        return self.go_on(n_steps, recorder, moments)
+            return self.go_on(n_steps, recorder, moments)
 
     def go_on(
         self, n_steps: int, recorder: Recorder | None, moments: Moments | None
@@ -233,8 +235,8 @@ class Session:
         self, seconds: float, record: Sequence[str] = (), to: str | Path | None = None,
         *, overwrite: bool = False, checkpoint_every: float | None = None,
         checkpoint_wall: float | None = None, **options: Any,
-    ) -> tuple[int, Request]:  # fmt: skip
-        """Steps and quantities of a run; what `run` would refuse is refused here.
+    ) -> tuple[int, Request, Moments | None]:  # fmt: skip
+        """What a run is made of; what `run` would refuse is refused here.
 
         Parameters
         ----------
@@ -245,6 +247,8 @@ class Session:
         -------
         n_steps : int
         request : Request
+        moments : Moments, optional
+            Of checkpoints.
         """
         self._open_crew()
         n_steps = steps_of("seconds", seconds, self.dt_ms)
@@ -263,7 +267,7 @@ class Session:
             checkpoint.check_free(beside(to), overwrite=overwrite)
         if to is not None:
             schema.check_free(to, "recording", overwrite=overwrite)
-        return n_steps, request
+        return n_steps, request, moments
 
     def checkpoint(self, path: str | Path) -> Path:
         """Write down all that the next step depends on; the session goes on unchanged.
@@ -305,7 +309,7 @@ class Session:
         """
         store = checkpoint.newest(path)
         root = schema.read_root(store)
-        checkpoint.check(store, root, checkpoint.identity(network))
+        checkpoint.check(store, root, identity(network))
         made = {name: root[name] for name in checkpoint.OF_SESSION}
         session = cls(
             network, client, blocks=blocks, partition=partition, threads=threads, device=device,
@@ -556,7 +560,7 @@ class Session:
 
     def _identity(self) -> dict[str, Any]:
         of_session = {name: getattr(self, name) for name in checkpoint.OF_SESSION}
-        return {**checkpoint.identity(self.network), **of_session}
+        return {**identity(self.network), **of_session}
 
     def _about(self, n_steps: int) -> dict[str, Any]:
         return {

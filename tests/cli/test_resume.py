@@ -16,7 +16,7 @@ from dtbdask import schema
 from dtbdask.errors import InputError, StoreError, StoreExistsError
 from dtbdask.graph.build import build
 from dtbdask.sim import checkpoint
-from dtbdask.sim.moments import Moments, beside
+from dtbdask.sim.moments import Moments, beside, writing
 from dtbdask.sim.record import Recorder, open_recording
 from dtbdask.sim.restart import resume_run
 from dtbdask.sim.session import Session
@@ -203,6 +203,55 @@ def test_a_network_that_was_moved_or_held_in_memory_is_given(meant, tmp_path, mo
             "--cluster", "none")  # fmt: skip
     assert snapshot(tmp_path) == before
     assert resume_run(path, held).to_xarray().sizes["step"] == 800
+
+
+# Two writers
+
+HOLD = """
+import sys, time
+from dtbdask.sim.moments import writing
+with writing(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_run_that_another_process_writes_is_refused_until_that_is_dead(
+    network, meant, tmp_path, monkeypatch
+):
+    path = tmp_path / "run.zarr"
+    cut_short(network, path, 3, monkeypatch, checkpoint_every=0.1)
+    before = snapshot(tmp_path)
+    words = [sys.executable, "-c", HOLD, path]
+    told = "run.zarr: somebody else is writing it"
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout.readline() == "held\n"
+            refused(70, told, "resume", path, "--cluster", "none")
+            with Session(network) as session, pytest.raises(StoreError, match=told):
+                session.run(0.1, record=["rate"], to=path, checkpoint_every=0.1, overwrite=True)
+        finally:
+            other.kill()
+    assert snapshot(tmp_path) == before
+    resume_run(path)
+    same_recording(path, meant)
+
+
+def test_a_run_is_held_from_its_beginning_to_its_end(network, tmp_path, monkeypatch):
+    path, advance = tmp_path / "run.zarr", Session.advance
+
+    def trying(*arguments, **options):
+        with pytest.raises(StoreError, match="somebody else is writing it"):
+            resume_run(path)
+        return advance(*arguments, **options)
+
+    with Session(network) as session:
+        monkeypatch.setattr(Session, "advance", trying)
+        session.run(0.1, record=["rate"], to=path, checkpoint_every=0.05)
+    before = snapshot(tmp_path)
+    with writing(path):
+        assert resume_run(path).path == path  # it is finished: nothing is written
+    assert snapshot(tmp_path) == before
 
 
 # Refusals
