@@ -73,6 +73,7 @@ class Gang:
         self.blocks = [Block(spec) for spec in specs]
         for block in self.blocks:
             block.settle()  # has the kernels compiled before any peer waits
+        self._raster = Raster(self.blocks)
         self.exchanges = exchanges
         self.partition = partition
         self.haemodynamics: Haemodynamics | None = None
@@ -141,7 +142,7 @@ class Gang:
         members, populations = self.blocks[0].spikes.shape
         count = np.zeros((n_steps, members, populations), np.int32)
         first_step = self.blocks[0].step_index
-        raster = Raster(self.blocks, first_step)
+        self._raster.begin(first_step)
         observers = self._observers(watch, n_steps)
         for k in range(n_steps):
             step = self.blocks[0].step_index
@@ -153,13 +154,13 @@ class Gang:
                 observer.look(k)
             self._swap(step, last=k == n_steps - 1)
             if spikes:
-                raster.take()
+                self._raster.take()
         put(n_steps)
         bold = np.zeros((0, members, 0))
         if self.haemodynamics is not None:
             bold = self.haemodynamics.advance(count, first_step, frame_steps)
         seen = [observer.seen for observer in observers]
-        return Window(count, bold, *raster.spikes(), seen)
+        return Window(count, bold, *self._raster.spikes(), seen)
 
     def _observers(self, watch: Watch | None, n_steps: int) -> list[Observer]:
         """One for each block that has member 0, if something is asked for."""
@@ -249,7 +250,7 @@ class Gang:
             exchange.close()
         for block in self.blocks:
             block.close()
-        self.blocks = []
+        self.blocks, self._raster = [], Raster([])
 
 
 def _positions(asked: NDArray[np.uint32], n: int) -> Ints:

@@ -30,6 +30,8 @@ SAMPLE = ("sample_v", "sample_current", "sample_background", "sample_spike")
 
 ROWS = {"bold": 64, "spike_step": 1 << 18, "spike_neuron": 1 << 18}
 """First dimension of a chunk; `STEPS` of the others."""
+QUICK = ("spike_step", "spike_neuron")
+"""Arrays that take the least time to compress; the others take the least room."""
 STEPS = 500
 LARGEST = 1 << 22
 """Values in a chunk of means or samples, at most."""
