@@ -12,6 +12,7 @@ import zarr
 from numpy.typing import NDArray
 
 from dtbdask import schema
+from dtbdask.errors import StoreError
 from dtbdask.graph.network import Network
 from dtbdask.sim.gang import Window
 from dtbdask.sim.observe import assemble, counted_neurons
@@ -28,7 +29,7 @@ class Column:
     tail : tuple of int
         Sizes of the other dimensions.
     rows : int
-        First dimension of a chunk.
+        First dimension of a chunk of an array that is made.
     quick : bool
         Compress in the least time, not to the least room.
     """
@@ -44,8 +45,8 @@ class Column:
                 group, spec, (0, *tail), (rows, *tail),
                 compressor="lz4" if quick else "zstd", shuffle="shuffle" if quick else "bitshuffle",
             )  # fmt: skip
-        self._rows, self._n = rows, 0
-        self._held = np.empty((rows, *tail), self._array.dtype)
+        self._rows, self._n = int(self._array.chunks[0]), 0
+        self._held = np.empty((self._rows, *tail), self._array.dtype)
 
     @property
     def written(self) -> int:
@@ -70,12 +71,9 @@ class Column:
         self._hold(values[:gap])
         begun, rest = self.held[: self._n // self._rows * self._rows], values[gap:]
         n = rest.shape[0] // self._rows * self._rows
-        if begun.size or n:
-            self._write(begun, rest[:n])
-            self._n = 0
-            self._hold(rest[n:])
-        elif rest.size:
-            self._hold(rest)
+        self._write(begun, rest[:n])
+        self._n -= begun.shape[0]
+        self._hold(rest[n:])
 
     def finish(self) -> None:
         """Write what is left."""
@@ -87,13 +85,23 @@ class Column:
         self._n += values.shape[0]
 
     def _write(self, *pieces: NDArray[Any]) -> None:
-        """Write pieces of whole chunks, or what is last, as they lie in memory."""
-        stop = self._array.shape[0]
-        self._array.resize((stop + sum(len(piece) for piece in pieces), *self._array.shape[1:]))
-        for piece in pieces:
-            if len(piece):
-                start, stop = stop, stop + len(piece)
-                self._array[start:stop] = piece
+        """Write pieces of whole chunks, or what is last, from where they lie, chunk by chunk.
+
+        Chunks of one assignment would be written in any order, and a reader takes their number
+        for that of the rows.
+        """
+        start = self.written
+        n = sum(piece.shape[0] for piece in pieces)
+        try:
+            if n:
+                self._array.resize((start + n, *self._array.shape[1:]))
+            for piece in pieces:
+                for k in range(0, piece.shape[0], self._rows):
+                    chunk = piece[k : k + self._rows]
+                    self._array[start : start + chunk.shape[0]] = chunk
+                    start += chunk.shape[0]
+        except OSError as error:
+            raise StoreError(f"{self._array.store_path}: cannot be written: {error}") from error
 
 
 class Recorder:
