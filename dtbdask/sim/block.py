@@ -295,7 +295,11 @@ class Block:
     def global_of(self, neuron: NDArray[np.uint32]) -> Ints:
         """Global indices of local ones: (...) int64."""
         shift = (self.tiles - np.arange(self.tiles.size)) * rng.TILE
-        found: Ints = shift[neuron // np.uint32(rng.TILE)] + neuron
+        if shift[0] == shift[-1]:  # one range
+            found: Ints = shift[0] + neuron
+            return found
+        found = shift[neuron // np.uint32(rng.TILE)]
+        found += neuron
         return found
 
     def change(self, change: Change) -> None:

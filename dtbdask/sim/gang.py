@@ -73,6 +73,7 @@ class Gang:
         self.blocks = [live(spec) for spec in specs]
         for block in self.blocks:
             block.settle()  # has the kernels compiled before any peer waits
+        self._raster = Raster(self.blocks)
         self.exchanges = exchanges
         self.partition = partition
         self.haemodynamics: Haemodynamics | None = None
@@ -169,7 +170,7 @@ class Gang:
         """Counts, and spikes of member 0, of some steps of all blocks, step by step."""
         put = driven(self.blocks, drive)
         count = np.zeros((n_steps, *self.blocks[0].spikes.shape), np.int32)
-        raster = Raster(self.blocks, self.blocks[0].step_index)
+        self._raster.begin(self.blocks[0].step_index)
         for k in range(n_steps):
             step = self.blocks[0].step_index
             put(k)
@@ -180,9 +181,9 @@ class Gang:
                 observer.look(k)
             self._swap(step, last=k == n_steps - 1)
             if spikes:
-                raster.take()
+                self._raster.take()
         put(n_steps)
-        return count, raster.spikes()
+        return count, self._raster.spikes()
 
     def _observers(self, watch: Watch | None, n_steps: int) -> list[Observer]:
         """One for each block that has member 0, if something is asked for."""
@@ -272,7 +273,7 @@ class Gang:
             exchange.close()
         for block in self.blocks:
             block.close()
-        self.blocks = []
+        self.blocks, self._raster = [], Raster([])
 
 
 def live(spec: BlockSpec) -> Block:

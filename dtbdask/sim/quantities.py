@@ -28,8 +28,10 @@ MEANS = ("v_mean", "current_mean", "receptor_current")
 SAMPLE = ("sample_v", "sample_current", "sample_background", "sample_spike")
 """Arrays of sampled neurons."""
 
-ROWS = {"bold": 64, "spike_step": 1 << 18, "spike_neuron": 1 << 18}
+ROWS = {"bold": 64, "spike_step": 1 << 20, "spike_neuron": 1 << 20}
 """First dimension of a chunk; `STEPS` of the others."""
+QUICK = ("spike_step", "spike_neuron")
+"""Arrays that take the least time to compress; the others take the least room."""
 STEPS = 500
 LARGEST = 1 << 22
 """Values in a chunk of means or samples, at most."""

@@ -13,36 +13,66 @@ Ints = NDArray[np.int64]
 
 
 class Raster:
-    """Spikes of member 0 of some blocks.
+    """Spikes of member 0 of some blocks, from one window after the other.
 
     Parameters
     ----------
     blocks : sequence of Block
-    first_step : int
-        Index of the first of the steps.
     """
 
-    def __init__(self, blocks: Sequence[Block], first_step: int) -> None:
-        self._blocks, self._first = blocks, first_step
-        self._fired: list[list[NDArray[np.uint32]]] = [[] for _ in blocks]
-        self._n: list[list[int]] = [[] for _ in blocks]
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self._first = 0
+        self._kept = [_Kept(block) for block in blocks]
+
+    def begin(self, first_step: int) -> None:
+        """Forget what was kept; the next step is this one."""
+        self._first = first_step
+        for kept in self._kept:
+            kept.n, kept.total = [], 0
 
     def take(self) -> None:
         """Keep the spikes of the step that has just been taken."""
-        for block, fired, n in zip(self._blocks, self._fired, self._n, strict=True):
-            local = block.local_spikes()
-            fired.append(local)
-            n.append(local.size)
+        for kept in self._kept:
+            kept.take()
 
     def spikes(self) -> tuple[Ints, Ints]:
         """Steps and global neurons of all that were kept: two of (spike,) int64, in order."""
-        steps, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for block, fired, n in zip(self._blocks, self._fired, self._n, strict=True):
-            if n:
-                steps.append(np.repeat(np.arange(self._first, self._first + len(n)), n))
-                neurons.append(block.global_of(np.concatenate(fired)))
-        one = np.concatenate(steps), np.concatenate(neurons)
-        return one if len(self._blocks) == 1 else in_order(*one)
+        each = [kept.spikes(self._first) for kept in self._kept]
+        if len(each) == 1:
+            return each[0]
+        steps, neurons = zip(*each, strict=True)
+        return in_order(np.concatenate(steps), np.concatenate(neurons))
+
+
+class _Kept:
+    """Those of one block, in memory that serves every window.
+
+    Pages that a process touches for the first time would cost more than what is done with spikes.
+    """
+
+    def __init__(self, block: Block) -> None:
+        self._block, self._bounds = block, block.bounds[:-1].tolist()
+        self._fired = np.empty(0, np.uint32)
+        self.n: list[int] = []
+        self.total = 0
+
+    def take(self) -> None:
+        """Add those of a step, part by part."""
+        block, start = self._block, self.total
+        counts = block.n_fired[0].tolist()
+        self.n.append(sum(counts))
+        self.total += self.n[-1]
+        if self.total > self._fired.size:
+            more = np.empty(self.total + block.n_neurons, np.uint32)
+            self._fired = np.concatenate([self._fired, more])
+        for low, n in zip(self._bounds, counts, strict=True):
+            self._fired[start : start + n] = block.fired[0, low : low + n]
+            start += n
+
+    def spikes(self, first_step: int) -> tuple[Ints, Ints]:
+        """Steps and global neurons: two of (spike,) int64."""
+        steps = np.arange(first_step, first_step + len(self.n))
+        return np.repeat(steps, self.n), self._block.global_of(self._fired[: self.total])
 
 
 def in_order(step: Ints, neuron: Ints) -> tuple[Ints, Ints]:

@@ -12,11 +12,12 @@ import zarr
 from numpy.typing import NDArray
 
 from dtbdask import schema
+from dtbdask.errors import StoreError
 from dtbdask.graph.identity import identity
 from dtbdask.graph.network import Network
 from dtbdask.sim.gang import Window
 from dtbdask.sim.observe import assemble, counted_neurons
-from dtbdask.sim.quantities import Request
+from dtbdask.sim.quantities import QUICK, Request
 
 
 class Column:
@@ -29,43 +30,79 @@ class Column:
     tail : tuple of int
         Sizes of the other dimensions.
     rows : int
-        First dimension of a chunk.
+        First dimension of a chunk of an array that is made.
+    quick : bool
+        Compress in the least time, not to the least room.
     """
 
     def __init__(
-        self, group: zarr.Group, spec: schema.Array, tail: tuple[int, ...], rows: int
-    ) -> None:
+        self, group: zarr.Group, spec: schema.Array, tail: tuple[int, ...], rows: int, *,
+        quick: bool = False,
+    ) -> None:  # fmt: skip
         if spec.name in group:
             self._array = schema.array(group, spec.name)
         else:
-            self._array = schema.create(group, spec, (0, *tail), (rows, *tail))
-        self._rows, self.held = rows, np.zeros((0, *tail), spec.dtype)
+            self._array = schema.create(
+                group, spec, (0, *tail), (rows, *tail),
+                compressor="lz4" if quick else "zstd", shuffle="shuffle" if quick else "bitshuffle",
+            )  # fmt: skip
+        self._rows, self._n = int(self._array.chunks[0]), 0
+        self._held = np.empty((self._rows, *tail), self._array.dtype)
 
     @property
     def written(self) -> int:
         """Rows on disk."""
         return int(self._array.shape[0])
 
+    @property
+    def held(self) -> NDArray[Any]:
+        """Rows that wait for their chunk to be full: (row, ...); good until more are added."""
+        return self._held[: self._n]
+
     def cut(self, written: int, held: NDArray[Any] | None) -> None:
         """Go back to when there were fewer rows on disk, and some held: (row, ...)."""
         self._array.resize((written, *self._array.shape[1:]))
-        self.held = self.held[:0] if held is None else held
+        self._n = 0
+        if held is not None:
+            self._hold(held)
 
     def append(self, values: NDArray[Any]) -> None:
         """Add rows: (row, ...)."""
-        self.held = np.concatenate([self.held, values], dtype=self.held.dtype)
-        self._flush(self.held.shape[0] // self._rows * self._rows)
+        gap = -self._n % self._rows
+        self._hold(values[:gap])
+        begun, rest = self.held[: self._n // self._rows * self._rows], values[gap:]
+        n = rest.shape[0] // self._rows * self._rows
+        self._write(begun, rest[:n])
+        self._n -= begun.shape[0]
+        self._hold(rest[n:])
 
     def finish(self) -> None:
         """Write what is left."""
-        self._flush(self.held.shape[0])
+        self._write(self.held)
+        self._n = 0
 
-    def _flush(self, n: int) -> None:
-        if n:
-            start = self._array.shape[0]
-            self._array.resize((start + n, *self._array.shape[1:]))
-            self._array[start:] = self.held[:n]
-            self.held = self.held[n:]
+    def _hold(self, values: NDArray[Any]) -> None:
+        self._held[self._n : self._n + values.shape[0]] = values
+        self._n += values.shape[0]
+
+    def _write(self, *pieces: NDArray[Any]) -> None:
+        """Write pieces of whole chunks, or what is last, from where they lie, chunk by chunk.
+
+        Chunks of one assignment would be written in any order, and a reader takes their number
+        for that of the rows.
+        """
+        start = self.written
+        n = sum(piece.shape[0] for piece in pieces)
+        try:
+            if n:
+                self._array.resize((start + n, *self._array.shape[1:]))
+            for piece in pieces:
+                for k in range(0, piece.shape[0], self._rows):
+                    chunk = piece[k : k + self._rows]
+                    self._array[start : start + chunk.shape[0]] = chunk
+                    start += chunk.shape[0]
+        except OSError as error:
+            raise StoreError(f"{self._array.store_path}: cannot be written: {error}") from error
 
 
 class Recorder:
@@ -74,26 +111,47 @@ class Recorder:
     Parameters
     ----------
     path : path
-        Of the new store.
+        Of the store.
+    group : zarr.Group
+        Root of the store, open for writing; arrays that are there are taken up.
     network : Network
     request : Request
         What is recorded.
-    attributes : dict
-        About the run, for the root of the store.
-    overwrite : bool
-        Replace a recording that is there.
 
     Attributes
     ----------
+    path : pathlib.Path
+    group : zarr.Group
     request : Request
     watch : Watch or None
         What blocks are to look at beside spikes.
     """
 
     def __init__(
-        self, path: str | Path, network: Network, request: Request,
-        attributes: dict[str, Any], *, overwrite: bool,
-    ) -> None:  # fmt: skip
+        self, path: str | Path, group: zarr.Group, network: Network, request: Request
+    ) -> None:
+        self.path, self.group, self.request = Path(path), group, request
+        self._lay_out(network)
+
+    @classmethod
+    def new(
+        cls, path: str | Path, network: Network, request: Request, attributes: dict[str, Any], *,
+        overwrite: bool,
+    ) -> Recorder:  # fmt: skip
+        """Recorder of a recording that begins.
+
+        Parameters
+        ----------
+        path : path
+            Of the new store.
+        network : Network
+        request : Request
+            What is recorded.
+        attributes : dict
+            About the run, for the root of the store.
+        overwrite : bool
+            Replace a recording that is there.
+        """
         about = {
             "network": network.path,
             "source": network.attributes.get("source", ""),
@@ -103,9 +161,8 @@ class Recorder:
             **request.attributes(),
             **attributes,
         }
-        self.path, self.request = Path(path), request
-        self.group = schema.create_store(path, "recording", about, overwrite=overwrite)
-        self._lay_out(network)
+        group = schema.create_store(path, "recording", about, overwrite=overwrite)
+        return cls(path, group, network, request)
 
     @classmethod
     def reopened(cls, path: str | Path, network: Network, store: Path) -> Recorder:
@@ -121,11 +178,8 @@ class Recorder:
         """
         kept = schema.open_store(store, "checkpoint")
         rows = schema.root_of(kept).get("rows", {})
-        made = cls.__new__(cls)
-        made.path = Path(path)
-        made.group = zarr.open_group(made.path, mode="r+", zarr_format=3)
-        made.request = Request.of_root(schema.root_of(made.group))
-        made._lay_out(network)
+        group = zarr.open_group(Path(path), mode="r+", zarr_format=3)
+        made = cls(path, group, network, Request.of_root(schema.root_of(group)))
         for name, column in made._columns.items():
             held = schema.read(kept, f"held/{name}") if rows else None
             column.cut(rows.get(name, 0), held)
@@ -149,8 +203,8 @@ class Recorder:
         self._columns = {}
         for name in request.names():
             tail = request.tail(name, populations.size.size, len(network.labels))
-            rows = request.rows(name, tail)
-            self._columns[name] = Column(self.group, schema.RECORDING[name], tail, rows)
+            spec, rows = schema.RECORDING[name], request.rows(name, tail)
+            self._columns[name] = Column(self.group, spec, tail, rows, quick=name in QUICK)
 
     def take(self, window: Window) -> None:
         """Append what was seen in a window of whole bins and looks."""

@@ -191,7 +191,7 @@ class Session:
             if moments is not None:  # before the recording, so that whoever finds it finds both
                 about |= moments.protocol(to, seconds, self.network)
                 self._keep(beside(to), moments.run)
-            recorder = Recorder(to, self.network, request, about, overwrite=overwrite)
+            recorder = Recorder.new(to, self.network, request, about, overwrite=overwrite)
             return self.go_on(n_steps, recorder, moments)
 
     def go_on(
