@@ -234,8 +234,8 @@ def growth(anatomy: Anatomy, threads: int) -> int:
         return LITTLE + tables
     chunk = BYTES_PER_SYNAPSE * min(anatomy.chunk, anatomy.synapses)
     n_chunks = anatomy.synapses / anatomy.chunk
-    at_once = 1.3 * min(threads, max(n_chunks, 1)) - 1.2
-    kept = 2.3 * np.log(np.clip(n_chunks, 1, 32))
+    at_once = 1.3 * min(threads, max(n_chunks, 1)) - 0.5
+    kept = 0.7 * np.log(np.clip(n_chunks, 1, 32))
     packing = chunk * max(3.0, at_once + kept)
     writing = packing + BYTES_PER_TASK * n_chunks + 0.8 * tables
     return LITTLE + int(max(tables, writing))
