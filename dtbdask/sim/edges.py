@@ -4,7 +4,7 @@ Rows are the block's own neurons in order, then, ascending, the foreign neurons 
 the block hears. The in-edges come by target, in stretches; two passes over them (count, then sort
 and place) keep the memory near that of the result, and what is held of the network's other neurons
 is a number for each tile of them. Edges are ordered by part first: each thread reads its own, and
-fills its own.
+fills its own. What was scratch is given back before the edges take their place, and after.
 """
 
 from __future__ import annotations
