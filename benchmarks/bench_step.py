@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dtbdask.bench import TimedBlock
 from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.session import Session
 
 from .networks import build_all, opened
 
@@ -47,6 +48,17 @@ class Loading:
 
     def peakmem_load(self, paths: dict[int, str], neurons: int) -> None:
         self.time_load(paths, neurons)
+
+
+class Memory:
+    """Peak of a process that opens a session of two threads and runs it."""
+
+    params = SIZES
+    param_names = ("neurons",)
+
+    def peakmem_run(self, paths: dict[int, str], neurons: int) -> None:
+        with Session(opened(paths, neurons), threads=2, seed=1) as session:
+            session.advance(WARM_UP)
 
 
 class Halves:

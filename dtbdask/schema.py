@@ -26,7 +26,10 @@ import zarr
 from zarr.buffer.cpu import NDBuffer
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from dtbdask import heap
 from dtbdask.errors import StoreError, StoreExistsError
+
+heap.share()  # before Zarr has threads
 
 FORMAT = 2
 """Version of the on-disk format; a store with a larger number is refused by name."""

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 import zarr
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +23,9 @@ from dtbdask.graph.population import Populations
 from dtbdask.graph.selection import choose_populations, tell
 from dtbdask.graph.synapses import FromRecipe, Held, Imported, Range, Synapses
 from dtbdask.graph.wiring import InEdges
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -100,6 +102,8 @@ class Lesioned:
 
     def lazy(self, source: da.Array, weight: da.Array) -> da.Array:
         """Scaled weights of all synapses, from those of the intact network: lazy Dask arrays."""
+        import dask.array as da
+
         synapse = da.arange(source.shape[0], chunks=source.chunks[0], dtype=np.int64)
         scaled: da.Array = da.blockwise(
             self.of_synapses(), "sp", source, "s", weight, "sp", synapse, "s", dtype=weight.dtype

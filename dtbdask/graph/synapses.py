@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import dask
-import dask.array as da
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
 from dtbdask import schema
 from dtbdask.graph.wiring import InEdges, Recipe
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 Range = Callable[[int, int], InEdges]
 """In-edges of the neurons of a range."""
@@ -146,7 +147,7 @@ class _Forward:
 
 
 class _Ascending:
-    """Ascending ranges of an array of a store; what is decoded beyond one is kept for the next.
+    """Ascending ranges of an array of a store; of what is decoded beyond one, a chunk is kept.
 
     A range that is read is overwritten by the next but one.
     """
@@ -155,23 +156,40 @@ class _Ascending:
         self._group, self._name = group, name
         array = schema.array(group, name)
         self._chunk, self._size = array.chunks[0], array.shape[0]
-        self._buffer = self._other = np.empty((0, *array.shape[1:]), array.dtype)
-        self._first, self._end = 0, 0  # of what the buffer holds
+        self._kept = np.empty((0, *array.shape[1:]), array.dtype)
+        self._first, self._end = 0, 0  # of the chunk that is kept
+        self._out = self._other = self._kept
 
     def read(self, low: int, high: int) -> Any:
         """Values of a range."""
-        if high > self._end:
-            whole = max(self._end, low // self._chunk * self._chunk)
-            until = min(-(-high // self._chunk) * self._chunk, self._size)
-            rest = self._buffer[low - self._first : self._end - self._first]
-            n = rest.shape[0] + until - whole
-            self._buffer, self._other = self._other, self._buffer
-            if n > self._buffer.shape[0]:
-                self._buffer = np.empty((n, *rest.shape[1:]), rest.dtype)
-            self._buffer[: rest.shape[0]] = rest
-            schema.read(self._group, self._name, whole, until, out=self._buffer[rest.shape[0] : n])
-            self._first, self._end = whole - rest.shape[0], until
-        return self._buffer[low - self._first : high - self._first]
+        self._out, self._other = self._other, self._out
+        if high - low > self._out.shape[0]:
+            self._out = np.empty((high - low, *self._kept.shape[1:]), self._kept.dtype)
+        whole = high if high == self._size else high // self._chunk * self._chunk
+        at = low
+        while at < high:
+            if at >= self._end and at % self._chunk == 0 and at < whole:
+                stop = whole  # straight to where it belongs
+                schema.read(self._group, self._name, at, stop, out=self._out[at - low : stop - low])
+            else:
+                self._keep(at)
+                stop = min(high, self._end)
+                self._out[at - low : stop - low] = self._kept[at - self._first : stop - self._first]
+            at = stop
+        return self._out[: high - low]
+
+    def _keep(self, at: int) -> None:
+        """Have the chunk of a value."""
+        if at < self._end:
+            return
+        self._first = at // self._chunk * self._chunk
+        self._end = min(self._first + self._chunk, self._size)
+        if not self._kept.size:
+            self._kept = np.empty(
+                (self._end - self._first, *self._kept.shape[1:]), self._kept.dtype
+            )
+        kept = self._kept[: self._end - self._first]
+        schema.read(self._group, self._name, self._first, self._end, out=kept)
 
 
 @dataclass(frozen=True)
@@ -228,6 +246,9 @@ def lazy(recipe: Recipe, chunk: int) -> tuple[da.Array, da.Array]:
     source : (synapse,) uint32
     weight : (synapse, pair) uint8
     """
+    import dask
+    import dask.array as da
+
     n = int(recipe.first_synapse[-1])
     made = dask.delayed(recipe, pure=True)
     sources, weights = [], []

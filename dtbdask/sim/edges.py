@@ -4,7 +4,7 @@ Rows are the block's own neurons in order, then, ascending, the foreign neurons 
 the block hears. The in-edges come by target, in stretches; two passes over them (count, then sort
 and place) keep the memory near that of the result, and what is held of the network's other neurons
 is a number for each tile of them. Edges are ordered by part first: each thread reads its own, and
-fills its own.
+fills its own. What was scratch is given back before the edges take their place, and after.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dtbdask import heap
 from dtbdask.graph.network import Network
 from dtbdask.graph.ranges import spread, tiles_of
 from dtbdask.graph.synapses import Range, Synapses
@@ -27,7 +28,7 @@ from dtbdask.rng import TILE
 
 Ints = NDArray[np.int64]
 
-CHUNK = 1 << 21
+CHUNK = 1 << 20
 """Synapses that a part handles at once."""
 PACKED_TARGETS = 1 << 24
 """Largest block whose targets share a word with an 8-bit weight."""
@@ -147,12 +148,15 @@ def collect(network: Network, ranges: Ints, bounds: Ints, features: Features) ->
     excitatory = network.populations.excitatory[network.populations.of(order)]
     kind = np.dtype(network.wiring.weight_dtype)
     packed = kind == np.uint8 and not features.paired and own.size <= PACKED_TARGETS
+    del own, order  # before the edges take their place
+    heap.give_back()
     target = np.empty(indptr[-1, -1], np.uint32)
     weight = None if packed else np.empty((target.size, 1 + features.paired), kind)
     kick = kick_dtype(network.wiring, features)
     edges = Edges(indptr, target, weight, (~excitatory).astype(np.uint8), heard, kick)
     rows = _Rows(edges, slots, slot, _columns(features), room)
     _each(parts, lambda part: rows.fill(part, stretches(part, weights=True)))
+    heap.give_back()
     return edges
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
@@ -18,6 +17,9 @@ from dtbdask.graph.network import Network
 from dtbdask.sim.gang import Window
 from dtbdask.sim.observe import assemble, counted_neurons
 from dtbdask.sim.quantities import QUICK, Request
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class Column:
@@ -273,6 +275,7 @@ class Recording:
             Not a recording, never finished unless live, or damaged.
         """
         import dask.array as da
+        import xarray as xr
 
         group = schema.open_store(self.path, "recording", status="any" if self.live else "complete")
         root = schema.root_of(group)

@@ -16,7 +16,7 @@ from dtbdask.rng import TILE
 
 Floats = NDArray[np.float64]
 
-CHUNK = 1 << 21
+CHUNK = 1 << 20
 """Synapses that a part handles at once while it loads, as in `dtbdask.sim.edges`."""
 PACKED_TARGETS = 1 << 24
 """Largest block whose targets share a word with a weight, as in `dtbdask.sim.edges`."""
@@ -180,7 +180,8 @@ def _collecting(
     typing = fixed + rows + 17 * sources
     sorting = np.where(packed, 8, 8 + 2 * anatomy.weight_bytes) * np.minimum(CHUNK, of_part)
     sorting += 9 * met + _reading(anatomy, audience, stretch, of_part, weights=True)
-    placing = fixed + rows + sources + edges + parts * sorting
+    filled = fixed + rows - 8 * (n + sources)  # own neurons and order are forgotten
+    placing = filled + sources + edges + parts * sorting
     return np.maximum.reduce(  # type: ignore[no-any-return]
         [counting, listing, ordering, typing, placing]
     )
@@ -189,7 +190,7 @@ def _collecting(
 def _reading(
     anatomy: Anatomy, audience: Audience, stretch: Floats, of_part: Floats, *, weights: bool
 ) -> Floats:
-    """Bytes of a stretch that is used, of the next, and of what Zarr holds while it decodes."""
+    """Bytes of a stretch that is used, of the next, of a chunk kept, and of what Zarr decodes."""
     pair = 2 * anatomy.weight_bytes
     following = np.clip(of_part - stretch, 0, stretch)
     if not anatomy.chunk:
@@ -197,22 +198,22 @@ def _reading(
         return made
     chunk = min(anatomy.chunk, anatomy.synapses)
     offset = audience.block * audience.synapses.mean() % chunk
-    first = np.ceil((offset + stretch) / chunk) * chunk
-    rest = first - offset - stretch
-    fresh = np.ceil(np.maximum(following - rest, 0) / chunk) * chunk
-    second = np.where(fresh > 0, rest + fresh, 0)
-    many = of_part > 2 * stretch  # then both buffers grow until they hold any stretch
-    wide: Floats = np.where(many, np.maximum(first, stretch + chunk), 0)
-    at_first = _decoding(first, first, chunk, pair * weights)
-    later = _decoding(np.maximum(first + second, 2 * wide), fresh, chunk, pair * weights)
-    return np.maximum(at_first, later)
+    rest = -(offset + stretch) % chunk  # of the chunk that the first stretch ends in
+    pair *= weights
+    first, both = stretch + chunk, stretch + following + chunk
+    sources = _decoded(stretch, chunk, DECODED * 4)
+    others = _decoded(stretch, chunk, DECODED_WEIGHT * pair)
+    at_first = np.maximum(4 * first + sources, (4 + pair) * first + others)
+    later = (4 + pair) * both + np.maximum(sources, others) * (following > rest)
+    needed: Floats = np.maximum(at_first, later)
+    return needed
 
 
-def _decoding(held: Floats, fresh: Floats, chunk: int, pair: int) -> Floats:
-    """Bytes while the last synapses of buffers are decoded: their sources, then their weights."""
-    decoded = np.minimum(fresh, CONCURRENT * chunk)
-    sources: Floats = 4 * held + DECODED * 4 * decoded
-    return np.maximum(sources, (4 + pair) * held + DECODED_WEIGHT * pair * decoded)
+def _decoded(read: Floats, chunk: int, each: float) -> Floats:
+    """Bytes that Zarr holds while it decodes, of as many chunks at once as lie in what is read."""
+    whole = np.floor(np.minimum(read, CONCURRENT * chunk) / chunk)
+    held: Floats = np.maximum(whole, 1) * chunk * each
+    return held
 
 
 def growth(anatomy: Anatomy, threads: int) -> int:
@@ -233,8 +234,8 @@ def growth(anatomy: Anatomy, threads: int) -> int:
         return LITTLE + tables
     chunk = BYTES_PER_SYNAPSE * min(anatomy.chunk, anatomy.synapses)
     n_chunks = anatomy.synapses / anatomy.chunk
-    at_once = 1.3 * min(threads, max(n_chunks, 1)) - 1.2
-    kept = 2.3 * np.log(np.clip(n_chunks, 1, 32))
+    at_once = 1.3 * min(threads, max(n_chunks, 1)) - 0.5
+    kept = 0.7 * np.log(np.clip(n_chunks, 1, 32))
     packing = chunk * max(3.0, at_once + kept)
     writing = packing + BYTES_PER_TASK * n_chunks + 0.8 * tables
     return LITTLE + int(max(tables, writing))

@@ -17,7 +17,9 @@ import numpy as np
 def network():
     """Arrays of the network by source, parameters, numbers of the update, arguments of the run."""
     folder, threads, warm_up, steps = Path(sys.argv[1]), *map(int, sys.argv[2:5])
-    arrays = {path.stem: np.load(path, allow_pickle=False) for path in folder.glob("*.npy")}
+    arrays = {  # mapped: a peer that reads another file is not charged with these
+        path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in folder.glob("*.npy")
+    }
     model = json.loads((folder / "model.json").read_text())
     n = arrays["indptr"].size - 1
     return SimpleNamespace(n=n, threads=threads, warm_up=warm_up, steps=steps, **arrays, **model)
