@@ -75,4 +75,4 @@ class Change:
         self.session.set("g_gaba_a", 0.01, population=[0])
 
     def time_every_neuron(self, paths: dict[bool, str]) -> None:
-        self.session.set("g_l", 8.0, neuron="all", how="gamma")
+        self.session.set("g_l", 0.025, neuron="all")

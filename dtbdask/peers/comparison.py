@@ -32,7 +32,7 @@ from dtbdask.sim.model import FORMULAS
 
 TEXTS = Path(__file__).parent / "texts"
 PEERS = ("annarchy", "brainevent", "brian2", "genn", "nest", "torch")
-"""Peers with an environment (`torch`: DTB's own model); `dtbdask` and `plain c` are always tried."""
+"""Peers with an environment, `torch` for DTB's model; `dtbdask` and `plain c` are always tried."""
 WARM_UP_STEPS, STEPS = 200, 1000
 LONGEST_S = 1800.0
 DT_MS = 1.0
