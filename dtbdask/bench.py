@@ -9,6 +9,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -222,7 +223,9 @@ def _random_add(n_kicks: int) -> float:
     return best / EVENTS * 1e9
 
 
-@njit(nogil=True, cache=True)
-def _add(kick: NDArray[np.uint16], target: NDArray[np.uint32]) -> None:
+def _each_adds(kick: NDArray[np.uint16], target: NDArray[np.uint32]) -> None:
     for index in target:
         kick[index] += np.uint16(1)
+
+
+_add: Any = njit(nogil=True, cache=True)(_each_adds)
