@@ -172,8 +172,8 @@ def main() -> None:
     bandwidth = copy_bandwidth()
     print(f"{cuda.device_name()}, copy {bandwidth / 1e12:.2f} TB/s")
     print(
-        f"{'network':>14} {'s/bio-s':>8} {'Hz':>6} {'update ms':>9} {'of copy':>7} {'deliver ms':>10} "
-        f"{'events/s':>9} {'of atomics':>10} {'wired/s':>8} {'made s':>7} {'tiles':>5} {'GB':>6}"
+        f"{'network':>14} {'s/bio-s':>8} {'Hz':>6} {'update ms':>9} {'of copy':>7} "
+        f"{'deliver ms':>10} {'events/s':>9} {'of atomics':>10} {'wired/s':>8} {'made s':>7} {'tiles':>5} {'GB':>6}"
     )
     found = []
     for name in given.only or (SIZES | LARGE if given.large else SIZES):

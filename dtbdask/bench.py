@@ -9,9 +9,12 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from numba import njit
+from numpy.typing import NDArray
 
 from dtbdask import progress
 from dtbdask.errors import whole_number
@@ -29,6 +32,10 @@ enough that what it costs to begin a store does not count."""
 BYTES_PER_NEURON_STEP = 44
 """State read and written by a sub-step of the default model: V, background and two traces (8 each),
 refractory counter (4), two kicks (8)."""
+
+
+KICKS_IN_CACHE, KICKS_IN_MEMORY, EVENTS = 1 << 15, 1 << 27, 1 << 20
+"""16-bit kicks that are added to at random, 64 KiB and 256 MiB of them, and how often."""
 
 
 class TimedBlock(Block):
@@ -69,7 +76,9 @@ def measure(
         `seconds_per_biological_second`, `ns_per_neuron_step`, `ns_per_synaptic_event`,
         `synapses_per_second`, `stored_synapses_per_second`,
         `stored_and_transposed_synapses_per_second`, `peak_memory_bytes`, `mean_rate_hz`, and for
-        scale `copy_bandwidth_bytes_per_second` and `neuron_step_over_bandwidth_floor`.
+        scale `copy_bandwidth_bytes_per_second`, `neuron_step_over_bandwidth_floor`,
+        `ns_per_random_add_in_cache`, `ns_per_random_add_in_memory` and
+        `synaptic_event_over_cached_add`.
     """
     repeats = whole_number("repeats", repeats, 1)
     with tempfile.TemporaryDirectory() as folder:
@@ -86,6 +95,10 @@ def measure(
     figures["copy_bandwidth_bytes_per_second"] = bandwidth
     floor_ns = BYTES_PER_NEURON_STEP / bandwidth * 1e9
     figures["neuron_step_over_bandwidth_floor"] = figures["ns_per_neuron_step"] / floor_ns
+    cached = _random_add(KICKS_IN_CACHE)
+    figures["ns_per_random_add_in_cache"] = cached
+    figures["ns_per_random_add_in_memory"] = _random_add(KICKS_IN_MEMORY)
+    figures["synaptic_event_over_cached_add"] = figures["ns_per_synaptic_event"] / cached
     return figures
 
 
@@ -185,3 +198,34 @@ def _copy_bandwidth() -> float:
         np.copyto(target, source)
         best = min(best, time.perf_counter() - start)
     return 2 * source.nbytes / best
+
+
+def _random_add(n_kicks: int) -> float:
+    """Nanoseconds in which one thread reads a target and adds to its kick: the least of an event.
+
+    Parameters
+    ----------
+    n_kicks : int
+        A power of two.
+
+    Returns
+    -------
+    float, ns
+    """
+    target = np.random.default_rng(1).integers(0, n_kicks, EVENTS, np.uint32)
+    kick = np.ones(n_kicks, np.uint16)
+    _add(kick, target[:1])  # compiles
+    best = np.inf
+    for _ in range(20):
+        start = time.perf_counter()
+        _add(kick, target)
+        best = min(best, time.perf_counter() - start)
+    return best / EVENTS * 1e9
+
+
+def _each_adds(kick: NDArray[np.uint16], target: NDArray[np.uint32]) -> None:
+    for index in target:
+        kick[index] += np.uint16(1)
+
+
+_add: Any = njit(nogil=True, cache=True)(_each_adds)

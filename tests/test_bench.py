@@ -21,7 +21,9 @@ from dtbdask.sim.session import Session
 STATED = {"seconds_per_biological_second", "ns_per_neuron_step", "ns_per_synaptic_event",
           "synapses_per_second", "stored_synapses_per_second",
           "stored_and_transposed_synapses_per_second", "peak_memory_bytes", "mean_rate_hz",
-          "copy_bandwidth_bytes_per_second", "neuron_step_over_bandwidth_floor"}  # fmt: skip
+          "copy_bandwidth_bytes_per_second", "neuron_step_over_bandwidth_floor",
+          "ns_per_random_add_in_cache", "ns_per_random_add_in_memory",
+          "synaptic_event_over_cached_add"}  # fmt: skip
 SIZE = {"neurons": 2000, "degree": 20}
 
 
@@ -64,6 +66,8 @@ def test_the_figures_fit_each_other_and_this_machine(run):
     floor = bench.BYTES_PER_NEURON_STEP / figures["copy_bandwidth_bytes_per_second"] * 1e9
     expected = figures["ns_per_neuron_step"] / floor
     assert figures["neuron_step_over_bandwidth_floor"] == pytest.approx(expected)
+    over = figures["ns_per_synaptic_event"] / figures["ns_per_random_add_in_cache"]
+    assert figures["synaptic_event_over_cached_add"] == pytest.approx(over)
 
 
 def test_the_rate_is_that_of_the_network_it_names(run, brain, tmp_path):
@@ -88,6 +92,12 @@ def test_a_timed_block_is_a_block():
         spent.append((timed.deliver_s, timed.integrate_s))
     assert plain.global_spikes().size
     assert (np.diff(spent, axis=0) > 0).all()
+
+
+def test_a_random_add_counts_every_event():
+    kick, target = np.zeros(4, np.uint16), np.array([1, 3, 1, 1], np.uint32)
+    bench._add(kick, target)
+    np.testing.assert_array_equal(kick, [0, 3, 0, 1])
 
 
 def test_cores_are_those_this_process_may_use():

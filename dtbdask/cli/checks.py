@@ -62,11 +62,18 @@ def verify_dtb(folder: Path, dtype: str, blocks: int, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     help="Folder of environments of other simulators: compare with them instead.",
 )
+@click.option(
+    "--longest",
+    type=float,
+    default=1800,
+    show_default=True,
+    help="Seconds after which a run of a peer is given up.",
+)
 @as_json
 @told
 def bench(
     data: str | None, neurons: int, degree: int, threads: int | None, repeats: int,
-    peers: Path | None, as_json: bool,
+    peers: Path | None, longest: float, as_json: bool,
 ) -> None:  # fmt: skip
     """Time the wiring and the simulation of the default network on this machine."""
     from dtbdask.bench import cores, measure
@@ -81,7 +88,7 @@ def bench(
         return
     from dtbdask.peers.comparison import compare, table
 
-    compared = compare(brain, peers, repeats=repeats, **asked)
+    compared = compare(brain, peers, repeats=repeats, longest_s=longest, **asked)
     if as_json:
         click.echo(json.dumps({figures.name: figures.values for figures in compared}))
     else:
