@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ extern "C" __global__ void scatter(unsigned *to, unsigned n, unsigned rounds) {
         x ^= x << 13; x ^= x >> 17; x ^= x << 5;
         atomicAdd(to + (unsigned)((unsigned long long)x * n >> 32), 1u);
     }
+}
+"""
+
+
+WAIT = """
+extern "C" __global__ void wait(long long cycles) {
+    const long long begin = clock64();
+    while (clock64() - begin < cycles) {}
 }
 """
 
@@ -83,6 +92,35 @@ def atomic_rate(n: int) -> float:
     return blocks * 256 * rounds / seconds(lambda: kernel((blocks,), (256,), arguments))
 
 
+def halves(block: CudaBlock, steps: int = 48) -> tuple[float, float, float]:
+    """Median seconds of a delivery and of a neuron update as they follow each other, and events.
+
+    The device is kept busy until all is enqueued, so that it never waits for the host.
+    """
+    import cupy as cp
+
+    block._reserve(steps, logged=True)
+    block._refresh(logged=True)
+    block._begin_window(steps)
+    events = [cp.cuda.Event() for _ in range(2 * steps + 1)]
+    wait = cp.RawKernel(WAIT, "wait")
+    wait((1,), (1,), (np.int64(60_000_000),))
+    events[0].record()
+    for j in range(steps):
+        block._deliver_fired(j)
+        events[2 * j + 1].record()
+        block._integrate_at(j, block.spec.t_steps)
+        events[2 * j + 2].record()
+    events[-1].synchronize()
+    ms = [cp.cuda.get_elapsed_time(x, y) for x, y in pairwise(events)]
+    block._clock[0] = steps
+    count = block._n_fired[: steps + 1, 0].get()
+    rows = block._log[: int(count[:-1].sum())]
+    edges = sum(int((i[rows + 1] - i[rows]).sum(dtype=np.uint64)) for i in block.edges.indptr)
+    block._end_window(steps, logged=True)
+    return statistics.median(ms[::2]) / 1e3, statistics.median(ms[1::2]) / 1e3, edges / steps
+
+
 def figures(brain: Any, folder: Path, name: str, bandwidth: float) -> dict[str, Any]:
     """Figures of one network."""
     import cupy as cp
@@ -97,60 +135,89 @@ def figures(brain: Any, folder: Path, name: str, bandwidth: float) -> dict[str, 
     block = CudaBlock(BlockSpec.whole(network, 1, device="cuda"))
     cp.cuda.Device().synchronize()
     made = time.perf_counter() - start
-    block.settle()
     block.advance(WARM_UP, logged=False)
+    block.advance(STEPS, logged=False)
     runs, spikes = [], 0
     for _ in range(REPEATS):
         start = time.perf_counter()
         spikes = int(block.advance(STEPS, logged=False).count.sum())
         runs.append(time.perf_counter() - start)
-    edges, state = block.edges, block.state
-    fired = int(block._n_fired[block._made, 0])
-    rows = block._log[block._offset : block._offset + fired]
-    events = int(sum((indptr[rows + 1] - indptr[rows]).sum() for indptr in edges.indptr))
-    block._begin_window(1)
-    deliver = seconds(lambda: block._deliver_fired(0))
-    block.state.kick[:] = 0
-    integrate = seconds(lambda: block._integrate_at(0, 1))
+    state, edges = block.state, block.edges
+    tiles, used = edges.indptr.shape[0], cp.get_default_memory_pool().used_bytes()
+    fits = block.n_neurons * 4 * 49 < cp.cuda.runtime.memGetInfo()[0]
+    deliver, update, events = halves(block) if fits else halves(block, 8)
     moved = 2 * sum(a.nbytes for a in (state.v, state.ou, *state.j, state.kick))
     moved += state.refractory.nbytes
     rate = atomic_rate(min(edges.tile_size, neurons))
-    wired = seconds_of_wiring(network, block)
+    del state, edges
     return {
         "network": name,
         "s_per_bio_s": statistics.median(runs),
         "spread": [round(run, 4) for run in runs],
         "rate_hz": spikes / neurons / (STEPS / 1000),
-        "update_ms": integrate * 1e3,
-        "update_bandwidth_share": moved / integrate / bandwidth,
+        "update_ms": update * 1e3,
+        "update_bytes": moved,
+        "of_copy": moved / update / bandwidth,
         "deliver_ms": deliver * 1e3,
         "events": events,
         "events_per_s": events / deliver,
-        "atomics_share": events / deliver / rate,
-        "synapses_per_s": network.n_synapses / wired,
+        "of_atomics": events / deliver / rate,
+        "wired_per_s": network.n_synapses / seconds_of_wiring(network, block),
         "made_s": made,
-        "tiles": edges.indptr.shape[0],
-        "used_gb": cp.get_default_memory_pool().used_bytes() / 1e9,
+        "tiles": tiles,
+        "used_gb": used / 1e9,
     }
 
 
 def seconds_of_wiring(network: Any, block: CudaBlock) -> float:
-    """Time to wire and transpose on the device."""
+    """Time to wire and transpose on the device, in the room that the block leaves."""
     import cupy as cp
 
     from dtbdask.sim import cuda_edges
 
     features = block.coefficients.features
-    block.edges = block._edges = None
     block._graphs.clear()
-    cp.get_default_memory_pool().free_all_blocks()
+    block.edges = block._edges = block.state = block._state = None
     times = []
     for _ in range(2):
+        cp.get_default_memory_pool().free_all_blocks()
         start = time.perf_counter()
         cuda_edges.collect(network, block.spec.ranges, features)
         cp.cuda.Device().synchronize()
         times.append(time.perf_counter() - start)
     return min(times)
+
+
+def contraction(brain: Any, folder: Path) -> None:
+    """What exactness costs: the neuron update with multiplications and additions contracted."""
+    network = build(
+        brain, folder / "exact.zarr", neurons=10_000_000, degree=1, seed=1, synapses="procedural",
+        overwrite=True,
+    )  # fmt: skip
+    found = []
+    for flag in ("--fmad=false", "--fmad=true"):
+        cuda._module.cache_clear()
+        cuda.OPTIONS = (*cuda.OPTIONS[:-1], flag)
+        found.append(halves(CudaBlock(BlockSpec.whole(network, 1, device="cuda")))[1])
+    cuda._module.cache_clear()
+    cuda.OPTIONS = (*cuda.OPTIONS[:-1], "--fmad=false")
+    exact, fast = found
+    print(f"update of 1e7 neurons: exact {exact * 1e3:.4f} ms, contracted {fast * 1e3:.4f} ms")
+
+
+def beside(folder: str, neurons: int) -> None:
+    """Run the scripts of other simulators on the same network, on this device, and print them."""
+    for script in sorted(Path(folder).glob("bench_*_gpu.py")):
+        command = [sys.executable, script.name, str(neurons)]
+        try:
+            ran = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=150, check=False
+            )
+        except subprocess.TimeoutExpired:
+            print(f"{script.name} {neurons:,}: took more than 150 s")
+            continue
+        lines = (ran.stdout or ran.stderr).strip().splitlines()
+        print(lines[-1] if lines else f"{script.name}: no output")
 
 
 def main() -> None:
@@ -160,6 +227,7 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help="also what needs 80 GB")
     parser.add_argument("--only", nargs="*", help="names of networks")
     parser.add_argument("--no-tests", action="store_true")
+    parser.add_argument("--peers", help="folder of scripts bench_*_gpu.py, run at 1e5 and 1e6")
     parser.add_argument("--json", help="write all figures there")
     given = parser.parse_args()
     quiet()
@@ -171,21 +239,24 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     bandwidth = copy_bandwidth()
     print(f"{cuda.device_name()}, copy {bandwidth / 1e12:.2f} TB/s")
-    print(
-        f"{'network':>14} {'s/bio-s':>8} {'Hz':>6} {'update ms':>9} {'of copy':>7} "
-        f"{'deliver ms':>10} {'events/s':>9} {'of atomics':>10} {'wired/s':>8} {'made s':>7} {'tiles':>5} {'GB':>6}"
-    )
+    heads = "network", "s/bio-s", "Hz", "update ms", "of copy", "deliver ms", "events/s"
+    heads += "of atomics", "wired/s", "made s", "tiles", "GB"
+    widths = 14, 8, 6, 9, 7, 10, 9, 10, 8, 7, 5, 6
+    print(*(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True)))
     found = []
     for name in given.only or (SIZES | LARGE if given.large else SIZES):
         f = figures(brain, folder, name, bandwidth)
         found.append(f)
         print(
             f"{name:>14} {f['s_per_bio_s']:8.4f} {f['rate_hz']:6.2f} {f['update_ms']:9.4f} "
-            f"{f['update_bandwidth_share']:7.0%} {f['deliver_ms']:10.4f} {f['events_per_s']:9.2e} "
-            f"{f['atomics_share']:10.0%} {f['synapses_per_s']:8.1e} {f['made_s']:7.2f} "
+            f"{f['of_copy']:7.0%} {f['deliver_ms']:10.4f} {f['events_per_s']:9.2e} "
+            f"{f['of_atomics']:10.0%} {f['wired_per_s']:8.1e} {f['made_s']:7.2f} "
             f"{f['tiles']:5d} {f['used_gb']:6.1f}",
             flush=True,
         )
+    contraction(brain, folder)
+    for neurons in (100_000, 1_000_000) if given.peers else ():
+        beside(given.peers, neurons)
     if given.json:
         Path(given.json).write_text(json.dumps(found, indent=1))
 

@@ -24,6 +24,8 @@ from dtbdask.kernels import RECEPTORS, Features
 LONG = 4096
 """Edges of a row that one warp delivers, as in `cuda_step.cu`."""
 WARP = 32
+OPTIONS = ("-std=c++17", "--fmad=false")
+"""Of the compiler: without contraction every float is that of the CPU."""
 
 
 @cache
@@ -181,7 +183,7 @@ def _module(texts: tuple[str, ...], constants: str) -> Any:
     folder = resources.files(__package__)
     first, *rest = (folder.joinpath(f"{name}.cu").read_text("utf-8") for name in texts)
     code = "\n".join([first, constants, *rest])
-    return load_cupy().RawModule(code=code, options=("-std=c++17", "--fmad=false"))
+    return load_cupy().RawModule(code=code, options=OPTIONS)
 
 
 def struct(**fields: str) -> np.dtype[Any]:

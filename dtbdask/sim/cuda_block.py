@@ -7,7 +7,7 @@ Where blocks exchange spikes a window has one step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,9 @@ from dtbdask.errors import InputError
 from dtbdask.kernels import cuda
 from dtbdask.sim import cuda_edges
 from dtbdask.sim.block import Block, BlockSpec, Field, State
+from dtbdask.sim.cuda_state import OnHost, Ring
 from dtbdask.sim.currents import MEMORIES
-from dtbdask.sim.drive import Drive, driven
 from dtbdask.sim.model import Coefficients
-from dtbdask.sim.observe import Observer
 
 Ints = NDArray[np.int64]
 
@@ -33,69 +32,6 @@ LOG = 1 << 26
 DELIVER_THREADS = 256
 DELIVER_BLOCKS = 8
 """Blocks of threads that deliver, for each multiprocessor."""
-
-
-class OnHost:
-    """An array of the device, read and written as one of the host.
-
-    Parameters
-    ----------
-    array : cupy.ndarray
-    """
-
-    def __init__(self, array: Any) -> None:
-        self._array, self.dtype = array, array.dtype
-
-    def __getitem__(self, at: Any) -> NDArray[Any]:
-        values: NDArray[Any] = self._array[at].get()
-        return values
-
-    def __setitem__(self, at: Any, values: NDArray[Any]) -> None:
-        self._array[at] = cuda.load_cupy().asarray(values)
-
-
-class Ring:
-    """Kicks of a device, packed as on the host: see `State.kick`.
-
-    Parameters
-    ----------
-    kick : (slot, word, member, neuron) cupy.ndarray
-    packing : cuda.Packing
-    receptors : (receptor,) bool
-        Those that are on.
-    dtype : dtype
-        Of the kicks on the host.
-    """
-
-    def __init__(
-        self, kick: Any, packing: cuda.Packing, receptors: Sequence[bool], dtype: np.dtype[Any]
-    ) -> None:
-        self._kick, self._packing, self.dtype = kick, packing, dtype
-        half = 4 * dtype.itemsize
-        self._fields = []  # of each receptor: kind of source, and shift on the host
-        for u in np.flatnonzero(receptors).tolist():
-            second = u % 2 == 1 and receptors[u - 1]
-            self._fields.append((u, u // 2, half if second else 0))
-
-    def __getitem__(self, at: Any) -> NDArray[Any]:
-        cp: Any = cuda.load_cupy()
-        kick, p = self._kick[at], self._packing
-        out = cp.zeros((kick.shape[0], 2, *kick.shape[2:]), np.uint64)
-        for u, kind, shift in self._fields:
-            mask = np.uint64(2 ** p.bits[u] - 1)
-            sums = kick[:, p.word[u]].astype(np.uint64) >> np.uint64(p.shift[u]) & mask
-            out[:, kind] |= sums << np.uint64(shift)
-        packed: NDArray[Any] = out.astype(self.dtype).get()
-        return packed
-
-    def __setitem__(self, at: Any, values: NDArray[Any]) -> None:
-        cp: Any = cuda.load_cupy()
-        given, p = cp.asarray(values).astype(np.uint64), self._packing
-        kick = cp.zeros_like(self._kick[at], dtype=np.uint64)
-        for u, kind, shift in self._fields:
-            sums = given[:, kind] >> np.uint64(shift) & np.uint64(2 ** p.bits[u] - 1)
-            kick[:, p.word[u]] |= sums << np.uint64(p.shift[u])
-        self._kick[at] = kick.astype(self._kick.dtype)
 
 
 @dataclass(frozen=True)
@@ -463,48 +399,3 @@ class CudaBlock(Block):
         )  # fmt: skip
         grid = (-(-self.tiles.size * cuda.WARP // threads), spec.members)
         self.kernel("integrate")(grid, (threads,), arguments)
-
-
-def stride(
-    block: Block, n_steps: int, drive: Drive | None, observers: Sequence[Observer], *, spikes: bool
-) -> tuple[NDArray[np.int32], tuple[Ints, Ints]]:
-    """Have a block that is a whole network make some steps, waiting only where its log is full.
-
-    Parameters
-    ----------
-    block : CudaBlock
-    n_steps : int
-    drive : Drive or None
-    observers : sequence of Observer
-    spikes : bool
-        Return the spikes of the first member.
-
-    Returns
-    -------
-    count : (step, member, population) int32
-    spikes : step and global neuron, two of (spike,) int64
-    """
-    assert isinstance(block, CudaBlock)
-    put, first = driven([block], drive), block.step_index
-    seen = []
-    most = block.most_steps() if spikes else n_steps
-    for start in range(0, n_steps, most):
-
-        def before(k: int, start: int = start) -> None:
-            put(start + k)
-
-        def after(k: int, start: int = start) -> None:
-            for observer in observers:
-                observer.look(start + k)
-
-        seen.append(
-            block.advance(
-                min(most, n_steps - start), logged=spikes,
-                before=before if drive is not None else None, after=after if observers else None,
-            )
-        )  # fmt: skip
-    put(n_steps)
-    count = np.concatenate([one.count for one in seen])
-    n_fired = np.concatenate([one.n_fired for one in seen])
-    step = np.repeat(np.arange(first, first + n_fired.size), n_fired)
-    return count, (step, block.global_of(np.concatenate([one.local for one in seen])))

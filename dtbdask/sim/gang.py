@@ -160,7 +160,7 @@ class Gang:
         self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool
     ) -> tuple[NDArray[np.int32], tuple[Ints, Ints]]:
         """Counts, and spikes of member 0, of some steps of the one block on a device."""
-        from dtbdask.sim.cuda_block import stride
+        from dtbdask.sim.cuda_stride import stride
 
         return stride(self.blocks[0], n_steps, drive, observers, spikes=spikes)
 

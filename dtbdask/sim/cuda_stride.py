@@ -1,0 +1,60 @@
+"""Steps of a network that is one block on a device: the host waits once a window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtbdask.sim.block import Block
+from dtbdask.sim.cuda_block import CudaBlock
+from dtbdask.sim.drive import Drive, driven
+from dtbdask.sim.observe import Observer
+
+Ints = NDArray[np.int64]
+
+
+def stride(
+    block: Block, n_steps: int, drive: Drive | None, observers: Sequence[Observer], *, spikes: bool
+) -> tuple[NDArray[np.int32], tuple[Ints, Ints]]:
+    """Have a block that is a whole network make some steps, waiting only where its log is full.
+
+    Parameters
+    ----------
+    block : CudaBlock
+    n_steps : int
+    drive : Drive or None
+    observers : sequence of Observer
+    spikes : bool
+        Return the spikes of the first member.
+
+    Returns
+    -------
+    count : (step, member, population) int32
+    spikes : step and global neuron, two of (spike,) int64
+    """
+    assert isinstance(block, CudaBlock)
+    put, first = driven([block], drive), block.step_index
+    seen = []
+    most = block.most_steps() if spikes else n_steps
+    for start in range(0, n_steps, most):
+
+        def before(k: int, start: int = start) -> None:
+            put(start + k)
+
+        def after(k: int, start: int = start) -> None:
+            for observer in observers:
+                observer.look(start + k)
+
+        seen.append(
+            block.advance(
+                min(most, n_steps - start), logged=spikes,
+                before=before if drive is not None else None, after=after if observers else None,
+            )
+        )  # fmt: skip
+    put(n_steps)
+    count = np.concatenate([one.count for one in seen])
+    n_fired = np.concatenate([one.n_fired for one in seen])
+    step = np.repeat(np.arange(first, first + n_fired.size), n_fired)
+    return count, (step, block.global_of(np.concatenate([one.local for one in seen])))
