@@ -211,10 +211,10 @@ def beside(folder: str, neurons: int) -> None:
         command = [sys.executable, script.name, str(neurons)]
         try:
             ran = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, timeout=150, check=False
+                command, cwd=folder, capture_output=True, text=True, timeout=100, check=False
             )
         except subprocess.TimeoutExpired:
-            print(f"{script.name} {neurons:,}: took more than 150 s")
+            print(f"{script.name} {neurons:,}: took more than 100 s")
             continue
         lines = (ran.stdout or ran.stderr).strip().splitlines()
         print(lines[-1] if lines else f"{script.name}: no output")
@@ -254,11 +254,11 @@ def main() -> None:
             f"{f['tiles']:5d} {f['used_gb']:6.1f}",
             flush=True,
         )
+    if given.json:
+        Path(given.json).write_text(json.dumps(found, indent=1))
     contraction(brain, folder)
     for neurons in (100_000, 1_000_000) if given.peers else ():
         beside(given.peers, neurons)
-    if given.json:
-        Path(given.json).write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -84,6 +84,10 @@ def build(
 @click.option("--workers", type=int, default=1, show_default=True, help="One block on each.")
 @click.option("--threads", type=int, default=1, show_default=True)
 @click.option("--members", type=int, default=1, show_default=True)
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
+    help="Whose memory a block needs.",
+)
 @click.option("--rate", type=float, default=7.0, show_default=True, help="Mean firing rate, Hz.")
 @click.option("--record", help="Also what recording these quantities takes, such as rate,spikes.")
 @click.option("--bin", "bin_ms", type=float, help="Of counts and means that are recorded, ms.")

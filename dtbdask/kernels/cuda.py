@@ -21,9 +21,17 @@ import numpy as np
 from dtbdask.errors import MissingDependencyError
 from dtbdask.kernels import RECEPTORS, Features
 
+STEP = (
+    "deliver", "deliver_long", "integrate", "tick", "mark", "soonest", "totals", "strike",
+)  # fmt: skip
+"""Kernels of a step, and of what is seen of it."""
 LONG = 4096
 """Edges of a row that one warp delivers, as in `cuda_step.cu`."""
 WARP = 32
+LARGEST_TILE = 1 << 24
+"""Neurons of a tile, whose number shares a word with a weight of 8 bits."""
+CACHE = 50 << 20
+"""Bytes of the second-level cache of an H100, for plans."""
 OPTIONS = ("-std=c++17", "--fmad=false")
 """Of the compiler: without contraction every float is that of the CPU."""
 
@@ -61,6 +69,25 @@ def present() -> bool:
     except MissingDependencyError:
         return False
     return True
+
+
+def tiles(n: int, degree: int, cache: int) -> int:
+    """Number of tiles into which the targets of a block are cut.
+
+    The kicks of a tile take half of the device's cache; but a warp delivers a row of a tile, so the
+    rows are not cut shorter than a warp is wide.
+
+    Parameters
+    ----------
+    n : int
+        Neurons of the block.
+    degree : int
+        Largest in-degree.
+    cache : int
+        Bytes of the second-level cache.
+    """
+    fit, wide = -(-n * 8 // cache), max(1, degree // WARP)
+    return max(1, min(fit, wide), -(-n // LARGEST_TILE), -(-n * max(degree, 1) // (2**32 - 1)))
 
 
 def device_name() -> str:

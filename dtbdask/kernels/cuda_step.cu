@@ -48,16 +48,15 @@ __device__ __forceinline__ KICK *kicks(KICK *kick, int word, u32 m, u32 n, u32 m
     return kick + ((slot * N_WORDS + word) * members + m) * (u64)n;
 }
 
-// Slot of the ring in which a kick acts that arrives some steps after `step`.
-__device__ __forceinline__ i64 slot_of(
-    const Delays &d, u32 row, u32 neuron, i64 step, u32 n_slots) {
+// Delay of the edge of a row that ends on a neuron, steps.
+__device__ __forceinline__ u32 delay_of(const Delays &d, u32 row, u32 neuron) {
     i64 low = d.first[d.of[row]], high = d.first[d.of[row] + 1];
     while (low < high) {
         const i64 middle = (low + high) / 2;
         if (d.stop[middle] <= neuron) low = middle + 1;
         else high = middle;
     }
-    return (step + d.delay[low] - 1) % n_slots;
+    return d.delay[low];
 }
 
 constexpr u32 BATCH = 4;  // edges that a lane reads before it adds the first
@@ -84,8 +83,8 @@ __device__ __forceinline__ void add_edges(
             const u32 to = PACKED ? word[b] >> 8 : word[b];
             KICK *sum = sums + to;
             if (DELAYED) {
-                const i64 slot = slot_of(d, row, tile * g.tile_size + to, step, n_slots);
-                sum += slot * N_WORDS * members * (u64)n;
+                const u32 delay = delay_of(d, row, tile * g.tile_size + to);
+                sum += (step + delay - 1) % n_slots * N_WORDS * members * (u64)n;
             }
             KICK add;
             if (PACKED) {
@@ -146,6 +145,23 @@ extern "C" __global__ void deliver_long(
             kick, g, d, row, tile, indptr[0] + LONG + thread, indptr[1], stride, m, n, members, step,
             n_slots);
     }
+}
+
+// Shortest delay of the edges of each row from `start` on, a warp each.
+extern "C" __global__ void soonest(u32 *least, Edges g, Delays d, u32 start) {
+    const u32 lane = threadIdx.x % WARP;
+    const u32 row = start + (blockIdx.x * blockDim.x + threadIdx.x) / WARP;
+    if (row >= g.n_rows) return;
+    u32 found = EVERY;
+    for (u32 tile = 0; tile < g.n_tiles; ++tile) {
+        const u32 *indptr = g.indptr + (u64)tile * (g.n_rows + 1) + row;
+        for (u32 e = indptr[0] + lane; e < indptr[1]; e += WARP) {
+            const u32 word = g.target[g.first[tile] + e];
+            found = min(found, delay_of(d, row, tile * g.tile_size + (PACKED ? word >> 8 : word)));
+        }
+    }
+    found = __reduce_min_sync(EVERY, found);
+    if (lane == 0) least[row - start] = found;
 }
 
 struct State {

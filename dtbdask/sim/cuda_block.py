@@ -198,8 +198,13 @@ class CudaBlock(Block):
         }
 
     def soonest(self) -> Ints:
-        """One step: which edges a row has is known to the device alone."""
-        return np.ones(self.edges.heard.size, np.int64)
+        """Shortest delay of the edges of each foreign neuron: (foreign,) int64, steps."""
+        least = self._cp.zeros(self.edges.heard.size, np.uint32)
+        arguments = (least, self._edges, self._delays, np.uint32(self.n_neurons))
+        if least.size:
+            self.kernel("soonest")((-(-least.size // 8),), (8 * cuda.WARP,), arguments)
+        found: Ints = least.get().astype(np.int64)
+        return found
 
     def _collect(self) -> Any:
         spec, features = self.spec, self.coefficients.features
@@ -263,8 +268,7 @@ class CudaBlock(Block):
         )  # fmt: skip
         if build != self._build:
             self._build = build
-            names = ("deliver", "deliver_long", "integrate", "tick", "mark", "totals", "strike")
-            self._kernels = {name: build.kernel(name) for name in names}  # loads them
+            self._kernels = {name: build.kernel(name) for name in cuda.STEP}  # loads them
         if not self._stale:
             return
         c, cp, sent = self.coefficients, self._cp, self._sent

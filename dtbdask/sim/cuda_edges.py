@@ -27,8 +27,6 @@ Ints = NDArray[np.int64]
 
 CHUNK = 1 << 24
 """Synapses of a stretch that is read and sent to the device."""
-CACHE_SHARE = 0.5
-"""Of the device's cache, what the kicks of a tile may take."""
 SHARED_BYTES = 96 << 10
 """Shared memory of a block of threads that wires."""
 MOST_SHARED_BYTES = 200 << 10
@@ -170,9 +168,7 @@ def _weights(cp: Any, n: int, *, packed: bool, paired: bool) -> Any:
 def _tile_size(n: int, degree: int) -> int:
     """Neurons of a tile: whole tiles of random numbers, in equal shares."""
     cp: Any = cuda.load_cupy()
-    cache = cp.cuda.Device().attributes["L2CacheSize"]
-    most = min(int(CACHE_SHARE * cache) // 4, 1 << 24, (2**32 - 1) // max(degree, 1))
-    share = -(-n // max(1, -(-n // most)))
+    share = -(-n // cuda.tiles(n, degree, cp.cuda.Device().attributes["L2CacheSize"]))
     return -(-share // rng.TILE) * rng.TILE
 
 

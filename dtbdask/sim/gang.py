@@ -326,4 +326,6 @@ def _field(block: Block, name: str) -> NDArray[Any]:
     if name in MEMORIES and name not in block.begun:
         return block.start_of(MEMORIES[name].initial)
     fields = block.fields()
-    return fields[name].get() if name in fields else np.zeros_like(block.state.v)
+    if name in fields:
+        return fields[name].get()
+    return np.zeros((block.spec.members, block.n_neurons), block.spec.dtype)

@@ -96,3 +96,13 @@ def test_a_device_wires_a_range_of_a_brain(degree):
     source, pair = tables(recipe, 700, 8100)
     np.testing.assert_array_equal(source, edges.source)
     np.testing.assert_array_equal(pair, edges.weight)
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**4), st.integers(1 << 20, 1 << 27))
+def test_a_tile_fits_its_numbers_and_is_not_cut_finer_than_the_cache_asks(n, degree, cache):
+    count = cuda.tiles(n, degree, cache)
+    size = -(-n // count)
+    assert size <= cuda.LARGEST_TILE
+    assert size * degree <= 2**32 + degree
+    needed = max(-(-n // cuda.LARGEST_TILE), -(-n * degree // (2**32 - 1)))
+    assert count <= max(needed, -(-n * 8 // cache), 1)

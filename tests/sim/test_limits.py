@@ -51,4 +51,4 @@ def test_populations_are_excluded_as_a_whole_and_only_in_the_network():
 def test_a_network_that_does_not_fit_is_refused_with_both_numbers(monkeypatch):
     monkeypatch.setattr(admission, "memory_room", lambda: 100_000)
     with pytest.raises(CapacityError, match=r"block 0 needs .*, its worker has 100\.0 kB"):
-        Session(make_network())
+        Session(make_network(), device="cpu")

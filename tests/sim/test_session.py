@@ -241,7 +241,7 @@ WRONG_SESSIONS = [
     {"t_steps": 0}, {"t_steps": 1001}, {"t_steps": 1.5}, {"dtype": "float16"},
     {"tr_s": 0.0}, {"tr_s": -0.8}, {"tr_s": 0.8005}, {"tr_s": np.nan}, {"tr_s": np.inf},
     {"blocks": 0}, {"blocks": -2}, {"blocks": 10**6}, {"blocks": 1.5}, {"blocks": 2, "members": 2},
-    {"threads": 0}, {"threads": 100}, {"threads": 1.5},
+    {"threads": 0}, {"threads": 100, "device": "cpu"}, {"threads": 1.5},
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from dtbdask import config
 from dtbdask.graph.network import BYTES_PER_SYNAPSE
 from dtbdask.graph.planning.anatomy import Anatomy
 from dtbdask.graph.planning.audience import Audience
-from dtbdask.kernels import N_COEFFICIENTS
+from dtbdask.kernels import N_COEFFICIENTS, cuda
 from dtbdask.rng import TILE
 
 Floats = NDArray[np.float64]
@@ -24,6 +24,8 @@ CONCURRENT = 10
 """Chunks that Zarr decodes at once."""
 GROWN = 1.5
 """Room for what a block meets, over what it needs: it doubles, so 1 to 2."""
+DEVICE_KICK = 4
+"""Bytes of the kicks of a neuron, where the largest sums of its weights have 32 bits together."""
 LITTLE = 4_000_000
 """Bytes that any build takes."""
 BYTES_PER_TASK = 7_000
@@ -44,11 +46,14 @@ class Run:
         Ensemble members that a block holds.
     dtype : {"float32", "float64"}
         Of the state.
+    device : {"cpu", "cuda"}
+        Whose memory is told.
     """
 
     threads: int = 1
     members: int = 1
     dtype: str = "float32"
+    device: str = "cpu"
 
     @property
     def itemsize(self) -> int:
@@ -118,6 +123,8 @@ def footprint(anatomy: Anatomy, audience: Audience, n_blocks: int, run: Run) -> 
         Of the session; the audience may be that of some of them.
     run : Run
     """
+    if run.device == "cuda":
+        return _on_device(anatomy, audience, run)
     n, foreign, members = audience.neurons, audience.foreign, run.members
     sources, parts = n + foreign, run.threads
     kick = _kick_bytes(anatomy)
@@ -143,6 +150,27 @@ def footprint(anatomy: Anatomy, audience: Audience, n_blocks: int, run: Run) -> 
         window=np.full_like(n, window),
         everyone=np.full_like(n, where + 8 * anatomy.neurons / TILE),
         loading=np.maximum(held + 16 * n, loading),
+    )  # fmt: skip
+
+
+def _on_device(anatomy: Anatomy, audience: Audience, run: Run) -> Footprint:
+    """Bytes of blocks on CUDA devices; what the host holds beside them is not counted."""
+    n, members, none = audience.neurons, run.members, np.zeros_like(audience.neurons)
+    sources = n + audience.foreign
+    edge = 4 + anatomy.paired if anatomy.weight_bytes == 1 else 8 + 4 * anatomy.paired
+    edges = edge * audience.synapses
+    tiles = np.array([cuda.tiles(int(own), anatomy.largest_degree, cuda.CACHE) for own in n])
+    rows = tiles * 4 * (sources + 1) + sources + _delaying(anatomy, n, sources)
+    numbers = 2 + sum(anatomy.receptors) + anatomy.currents
+    kick = DEVICE_KICK if anatomy.weight_bytes == 1 and not anatomy.paired else 8
+    counts = 4 * anatomy.populations * int(config.get("session.window-steps"))
+    state = members * n * (run.itemsize * numbers + 2 + kick * anatomy.delay + 4) + n / 8
+    coefficients = members * anatomy.populations * N_COEFFICIENTS * run.itemsize
+    tables = anatomy.bytes + 32 * n / TILE + coefficients + anatomy.own * run.itemsize * n
+    counting = tiles * 4 * anatomy.neurons + anatomy.neurons  # of every source of the network
+    return Footprint(
+        edges, rows, state, tables, peers=none, window=np.full_like(n, members * counts),
+        everyone=none, loading=edges + rows + counting,
     )  # fmt: skip
 
 

@@ -79,6 +79,7 @@ def plan(
     threads: int = 1,
     members: int = 1,
     dtype: str = "float32",
+    device: str = "cpu",
     dt_ms: float = 1.0,
     rate_hz: float = 7.0,
     workers_per_host: int | None = None,
@@ -109,6 +110,8 @@ def plan(
         One on each worker.
     threads, members, dtype, dt_ms
         As in `Session`; members are those that one block holds. Delays are in steps of `dt_ms` too.
+    device : {"cpu", "cuda"}
+        Whose memory a block needs: a worker's, or a device's.
     rate_hz : float
         Mean firing rate, Hz.
     workers_per_host : int, optional
@@ -123,7 +126,7 @@ def plan(
     InputError
         A value is wrong, or `build` would refuse this network.
     """
-    run = _run(threads, members, dtype)
+    run = _run(threads, members, dtype, device)
     if not (np.isfinite(rate_hz) and rate_hz >= 0 and 0 < dt_ms <= 10):
         raise InputError(
             f"rate_hz is {rate_hz} and dt_ms {dt_ms}; expected 0 Hz or more, and up to 10 ms"
@@ -164,11 +167,16 @@ def plan(
 _MEMORY = ("edges", "rows", "state", "tables", "held", "running", "loading", "need")
 
 
-def _run(threads: float, members: float, dtype: str) -> Run:
+def _run(threads: float, members: float, dtype: str, device: str) -> Run:
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"device is {device!r}; use 'cpu' or 'cuda'")
     if dtype not in ("float32", "float64"):
         raise InputError(f"dtype is {dtype!r}; use 'float32' or 'float64'")
     return Run(
-        whole_number("threads", threads, 1), whole_number("members", members, 1, 2**16 - 1), dtype
+        whole_number("threads", threads, 1),
+        whole_number("members", members, 1, 2**16 - 1),
+        dtype,
+        device,
     )
 
 
