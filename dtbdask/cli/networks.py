@@ -85,7 +85,10 @@ def build(
 @click.option("--threads", type=int, default=1, show_default=True)
 @click.option("--members", type=int, default=1, show_default=True)
 @click.option(
-    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
     help="Whose memory a block needs.",
 )
 @click.option("--rate", type=float, default=7.0, show_default=True, help="Mean firing rate, Hz.")

@@ -295,6 +295,7 @@ __device__ __forceinline__ u32 run_of(const u32 *stop, u32 run, u32 i) {
     return run;
 }
 
+constexpr u32 MOST_THREADS = 256;  // of a block that advances neurons
 constexpr u32 EACH = 4;  // neurons of a lane: lane, 32 + lane, 64 + lane and 96 + lane of a tile
 
 // List the neurons of a block of threads that fired; the lists of blocks follow as they come.
@@ -308,14 +309,18 @@ __device__ __forceinline__ void list_fired(
     for (u32 q = 0; q < EACH; ++q) total += __popc(ballot[q]);
     if (lane == 0) found[warp] = total;
     __syncthreads();
-    if (threadIdx.x == 0) {
-        u32 sum = 0;
-        for (u32 w = 0; w < blockDim.x / WARP; ++w) sum += found[w];
-        u32 at_list = sum ? atomicAdd(&fired.n_of(m, k + 1), sum) : 0;
-        for (u32 w = 0; w < blockDim.x / WARP; ++w) {
-            place[w] = at_list;
-            at_list += found[w];
+    if (warp == 0) {  // where the list of each warp begins
+        const u32 mine = lane < blockDim.x / WARP ? found[lane] : 0;
+        u32 end = mine;
+#pragma unroll
+        for (u32 far = 1; far < MOST_THREADS / WARP; far *= 2) {
+            const u32 before = __shfl_up_sync(EVERY, end, far);
+            if (lane >= far) end += before;
         }
+        const u32 sum = __shfl_sync(EVERY, end, blockDim.x / WARP - 1);
+        u32 begin = 0;
+        if (lane == 0 && sum) begin = atomicAdd(&fired.n_of(m, k + 1), sum);
+        place[lane] = __shfl_sync(EVERY, begin, 0) + end - mine;
     }
     __syncthreads();
     if (total == 0) return;
@@ -346,7 +351,7 @@ struct Rows {
 };
 
 // Advance all neurons by one exchange step: a warp has a tile of 128, a lane four of them.
-extern "C" __global__ void __launch_bounds__(256) integrate(
+extern "C" __global__ void __launch_bounds__(MOST_THREADS) integrate(
     State s, Coefficients c, Census census, Fired fired, const i64 *tile_of, const u32 *marked,
     const Clock *clock, u32 j, u32 t_steps, REAL scale, u32 first_member, u32 k0, u32 k1,
     u32 n_slots, u32 n) {

@@ -39,11 +39,11 @@ class CudaObserver(Observer):
             cp.asarray(first, np.uint32),
         )  # fmt: skip
         self._sums = cuda.filled(cuda.SUMS, row=watch.row)
-        n_looks, n = self.seen.struck.shape
-        place = np.zeros(block.n_neurons, np.uint32)
-        place[self._neuron] = np.arange(1, n + 1)
-        self._placed, self._chosen = cp.asarray(place if n else place[:0]), cp.asarray(self._neuron)
-        self._struck = cp.zeros((n_looks, n), np.uint16)
+        once, self._of_once = np.unique(self._neuron, return_inverse=True)  # one may be twice there
+        place = np.zeros(block.n_neurons if once.size else 0, np.uint32)
+        place[once] = np.arange(1, once.size + 1)
+        self._placed, self._chosen = cp.asarray(place), cp.asarray(self._neuron)
+        self._struck = cp.zeros((self.seen.struck.shape[0], once.size), np.uint16)
         self._looks: list[tuple[bool, dict[str, Any]]] = []
 
     def look(self, k: int) -> None:
@@ -69,7 +69,7 @@ class CudaObserver(Observer):
         for at, total in enumerate(np.where(spoilt, SPOILT, self._totals.get())):
             self._total = total
             self.seen.total[at] = self._fold()
-        self.seen.struck[:] = self._struck.get()
+        self.seen.struck[:] = self._struck.get()[:, self._of_once]
         c, n = self._device.coefficients, self._place.size
         factor = c.factor[:, self._neuron]
         for look, (background, state) in enumerate(self._looks):
