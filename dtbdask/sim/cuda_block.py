@@ -65,7 +65,7 @@ class CudaBlock(Block):
         depends on it.
     """
 
-    def __init__(self, spec: BlockSpec, threads: int = 128) -> None:
+    def __init__(self, spec: BlockSpec, threads: int = 64) -> None:
         self._cp: Any = cuda.load_cupy()
         if spec.threads != 1:
             raise InputError(f"threads is {spec.threads}; a block on a device takes 1")
