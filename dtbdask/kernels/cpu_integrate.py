@@ -70,25 +70,31 @@ def integrate(features: Features) -> Callable[..., None]:
     script : (spike,) uint32
         Local indices of the neurons with a scripted spike in this step, ascending.
     """
-    flags = (
-        *features.receptors, features.background, features.noise, features.scripted,
-        features.calcium, features.dopamine, features.adaptation,
-    )  # fmt: skip
-    on = [True if flag else None for flag in flags]
-    slots = tuple(slot if slot >= 0 else None for slot in features.slots)
+    on, slots = arguments_of(features)
 
     def kernel(*arguments: Any) -> None:
-        _integrate(*arguments, *on, slots)
+        advance(*arguments, *on, slots)
 
     return kernel
 
 
+def arguments_of(features: Features) -> tuple[tuple[Any, ...], tuple[int | None, ...]]:
+    """Last arguments of `advance`: what is on, and the slots; None is compiled out."""
+    flags = (
+        *features.receptors, features.background, features.noise, features.scripted,
+        features.calcium, features.dopamine, features.adaptation,
+    )  # fmt: skip
+    on = tuple(True if flag else None for flag in flags)
+    return on, tuple(slot if slot >= 0 else None for slot in features.slots)
+
+
 @njit(nogil=True, cache=True)
-def _integrate(
+def advance(
     v, ou, j, refractory, kick, value, factor, run_stop, run_population, part, bounds, tile,
     first_member, key, step, t_steps, scale, fired, n_fired, h_t, ca, script,
     ampa, nmda, gaba_a, gaba_b, background, noise, scripted, calcium, dopamine, adaptation, slots,
-):  # fmt: skip
+) -> None:  # fmt: skip
+    """Advance one part: the arguments of `integrate`, then those of `arguments_of`."""
     words = np.empty((4, rng.LANE), np.uint32)
     z, flag = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.uint8)
     eight = flag.view(np.uint64)

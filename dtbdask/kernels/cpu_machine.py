@@ -1,4 +1,4 @@
-"""What the machine can do and Numba does not offer: a prefetch, and bits seen as another type."""
+"""What the machine can do and Numba does not: prefetch, threads that meet, bits as numbers."""
 
 from __future__ import annotations
 
@@ -45,11 +45,34 @@ def _as_float(typing_context: Any, value: Any) -> Any:
     return types.float32(types.int32), generate
 
 
+def _release(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write `array.flat[index]`, an int64; who sees it sees all that was written before."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        builder.store_atomic(arguments[2], builder.gep(data, [arguments[1]]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.int64), generate
+
+
+def _acquire(typing_context: Any, array: Any, index: Any) -> Any:
+    """Value of `array.flat[index]`, an int64 that another thread may write."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load_atomic(builder.gep(data, [arguments[1]]), "acquire", 8)
+
+    return types.int64(array, types.intp), generate
+
+
 AHEAD = np.uint64(4)
 """Rows by which a prefetch runs ahead of a delivery."""
 
 prefetch: Any = intrinsic(_prefetch)
 as_int: Any = intrinsic(_as_int)
+release: Any = intrinsic(_release)
+acquire: Any = intrinsic(_acquire)
 as_float: Any = intrinsic(_as_float)
 
 
@@ -65,3 +88,30 @@ def prefetch_row(target: Any, indptr: Any, row: Any) -> None:
     """
     for e in range(indptr[row], indptr[row + np.uint64(1)], 16):
         prefetch(target, e)
+
+
+_give_way: Any = types.ExternalFunction("sched_yield", types.int32())
+
+LINE = 8
+"""Numbers of 64 bits in a line of the cache."""
+_PATIENCE = 2000
+"""Looks at another thread before the core is offered to others."""
+
+
+@njit(nogil=True)
+def meet(arrived: Any, part: Any, moment: Any) -> None:
+    """Wait until the threads of all parts have come to the same moment.
+
+    Parameters
+    ----------
+    arrived : (part, 8) int64
+        How far each part has come, each in a line of its own.
+    part, moment : int
+    """
+    release(arrived, part * LINE, moment)
+    for other in range(arrived.shape[0]):
+        looks = 0
+        while acquire(arrived, other * LINE) < moment:
+            looks += 1
+            if looks % _PATIENCE == 0:
+                _give_way()

@@ -17,7 +17,7 @@ from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameters
 from dtbdask.graph.ranges import spread, tiles_of
 from dtbdask.graph.script import read_script
-from dtbdask.kernels import RECEPTORS, cpu, cpu_delays
+from dtbdask.kernels import RECEPTORS, cpu, cpu_delays, cpu_machine, cpu_stride
 from dtbdask.sim.changes import Change
 from dtbdask.sim.currents import BACKGROUND, MEMORIES, begun, begun_in
 from dtbdask.sim.delays import Delays
@@ -26,6 +26,9 @@ from dtbdask.sim.model import coefficients, receptors
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+STRIDE = 10_000_000
+"""Neurons times sub-steps that are advanced between two turns of the interpreter."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,24 @@ class State:
     ca: NDArray[np.floating]
 
 
+class Stride(NamedTuple):
+    """What a block did in some steps.
+
+    Attributes
+    ----------
+    spike_count : (step, member, population) int32
+        Spikes of each population.
+    logs : list of (spike,) uint32
+        For each part, local indices of the neurons of member 0 that spiked, step by step.
+    n_log : (part, step) int64
+        How many there are of each step.
+    """
+
+    spike_count: NDArray[np.int32]
+    logs: list[NDArray[np.uint32]]
+    n_log: Ints
+
+
 class Block:
     """Neurons of some ranges, live; their local order is that of their global indices.
 
@@ -191,6 +212,51 @@ class Block:
         cpu.census(
             self._census, self.fired, self.n_fired, self.bounds, self.run_stop, self.run_population
         )
+
+    def stride(self, n_steps: int, *, spikes: bool) -> Stride:
+        """Make some steps of a block that exchanges nothing; its threads meet in the kernel.
+
+        Parameters
+        ----------
+        n_steps : int
+            At most `longest_stride`.
+        spikes : bool
+            Return the spikes of member 0.
+        """
+        members, threads = self.spec.members, self.spec.threads
+        count = np.zeros((n_steps, threads, members, self._census.shape[1]), np.int32)
+        n_log = np.zeros((threads, n_steps), np.int64)
+        arrived = np.zeros((threads, cpu_machine.LINE), np.int64)
+        room = n_steps * np.diff(self.bounds) * spikes
+        logs = [np.empty(n, np.uint32) for n in room]  # touched as far as they are filled
+        state, c, edges = self.state, self.coefficients, self.edges
+        lists = (self.fired, self._next_fired, self.n_fired, self._next_n_fired)
+
+        def work(part: int) -> None:
+            cpu_stride.stride(
+                c.features, part, arrived, (count, logs[part], n_log[part]),
+                (edges.indptr[part], edges.target, edges.weight, edges.inhibitory),
+                None if self.delays is None else tuple(self.delays), lists,
+                (state.kick, state.v, state.ou, state.j, state.refractory, state.h_t, state.ca),
+                (c.value, c.factor, self.stretch_stop, self.stretch_population),
+                (self.bounds, self.tiles, self.spec.first_member, self._key),
+                (self.step_index, n_steps, self.spec.t_steps, self._scale),
+                (self.script.step, self.script.neuron), (self.run_stop, self.run_population),
+            )  # fmt: skip
+
+        self.on_parts(work)
+        if n_steps % 2:
+            self.fired, self._next_fired = self._next_fired, self.fired
+            self.n_fired, self._next_n_fired = self._next_n_fired, self.n_fired
+        self.step_index += n_steps
+        whole = count.sum(axis=1, dtype=np.int32)[..., :-1]
+        self.spikes[:] = whole[-1]
+        return Stride(whole, logs, n_log)
+
+    @property
+    def longest_stride(self) -> int:
+        """Steps after which the interpreter has its turn, some tens of milliseconds."""
+        return max(1, STRIDE // (self.spec.members * self.n_neurons * self.spec.t_steps))
 
     def settle(self) -> None:
         """Deliver the spikes of the last step and add the kicks to the traces: state at rest.

@@ -167,23 +167,45 @@ class Gang:
     def _walk(
         self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool
     ) -> tuple[NDArray[np.int32], tuple[Ints, Ints]]:
-        """Counts, and spikes of member 0, of some steps of all blocks, step by step."""
-        put = driven(self.blocks, drive)
+        """Counts, and spikes of member 0, of some steps of all blocks.
+
+        A block that is the whole network makes many steps at once, unless it is looked at; others
+        go step by step.
+        """
+        put, ends = driven(self.blocks, drive), _ends(n_steps, drive)
         count = np.zeros((n_steps, *self.blocks[0].spikes.shape), np.int32)
+        alone = self.partition.n_blocks == 1 and not observers
         self._raster.begin(self.blocks[0].step_index)
-        for k in range(n_steps):
-            step = self.blocks[0].step_index
+        k = 0
+        while k < n_steps:
             put(k)
-            for block in self.blocks:
-                block.step()
-                count[k] += block.spikes
-            for observer in observers:
-                observer.look(k)
-            self._swap(step, last=k == n_steps - 1)
-            if spikes:
-                self._raster.take()
+            if alone:
+                block = self.blocks[0]
+                until = min(k + block.longest_stride, int(ends[np.searchsorted(ends, k + 1)]))
+                stride = block.stride(until - k, spikes=spikes)
+                count[k:until], k = stride.spike_count, until
+                if spikes:
+                    self._raster.take_stride(stride)
+            else:
+                self._step(k, count[k], observers, spikes=spikes, last=k == n_steps - 1)
+                k += 1
         put(n_steps)
         return count, self._raster.spikes()
+
+    def _step(
+        self, k: int, count: NDArray[np.int32], observers: list[Observer], *, spikes: bool,
+        last: bool,
+    ) -> None:  # fmt: skip
+        """Make one step of all blocks."""
+        step = self.blocks[0].step_index
+        for block in self.blocks:
+            block.step()
+            count += block.spikes
+        for observer in observers:
+            observer.look(k)
+        self._swap(step, last=last)
+        if spikes:
+            self._raster.take()
 
     def _observers(self, watch: Watch | None, n_steps: int) -> list[Observer]:
         """One for each block that has member 0, if something is asked for."""
@@ -274,6 +296,11 @@ class Gang:
         for block in self.blocks:
             block.close()
         self.blocks, self._raster = [], Raster([])
+
+
+def _ends(n_steps: int, drive: Drive | None) -> Ints:
+    """Steps before which stimuli change something, and the end."""
+    return np.array([n_steps]) if drive is None else np.flatnonzero(drive.differs())
 
 
 def live(spec: BlockSpec) -> Block:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dtbdask.sim.block import Block
+from dtbdask.sim.block import Block, Stride
 
 Ints = NDArray[np.int64]
 
@@ -35,6 +35,10 @@ class Raster:
         for kept in self._kept:
             kept.take()
 
+    def take_stride(self, stride: Stride) -> None:
+        """Keep the spikes of some steps of the one block."""
+        self._kept[0].take_stride(stride)
+
     def spikes(self) -> tuple[Ints, Ints]:
         """Steps and global neurons of all that were kept: two of (spike,) int64, in order."""
         each = [kept.spikes(self._first) for kept in self._kept]
@@ -57,17 +61,31 @@ class _Kept:
         self.total = 0
 
     def take(self) -> None:
+        """Add those of a step."""
+        block, counts = self._block, self._block.n_fired[0].tolist()
+        self._add(
+            [block.fired[0, low : low + n] for low, n in zip(self._bounds, counts, strict=True)]
+        )
+
+    def take_stride(self, stride: Stride) -> None:
+        """Add those of some steps."""
+        first = [0] * len(stride.logs)
+        for counts in stride.n_log.T.tolist():
+            last = [low + n for low, n in zip(first, counts, strict=True)]
+            self._add([log[a:b] for log, a, b in zip(stride.logs, first, last, strict=True)])
+            first = last
+
+    def _add(self, parts: list[NDArray[np.uint32]]) -> None:
         """Add those of a step, part by part."""
-        block, start = self._block, self.total
-        counts = block.n_fired[0].tolist()
-        self.n.append(sum(counts))
-        self.total += self.n[-1]
+        start, n = self.total, sum(part.size for part in parts)
+        self.n.append(n)
+        self.total += n
         if self.total > self._fired.size:
-            more = np.empty(self.total + block.n_neurons, np.uint32)
+            more = np.empty(self.total + self._block.n_neurons, np.uint32)
             self._fired = np.concatenate([self._fired, more])
-        for low, n in zip(self._bounds, counts, strict=True):
-            self._fired[start : start + n] = block.fired[0, low : low + n]
-            start += n
+        for part in parts:
+            self._fired[start : start + part.size] = part
+            start += part.size
 
     def spikes(self, first_step: int) -> tuple[Ints, Ints]:
         """Steps and global neurons: two of (spike,) int64."""
