@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dtbdask.bench import TimedBlock
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
 from dtbdask.sim.session import Session
+from dtbdask.sim.spec import BlockSpec
 
 from .networks import build_all, opened
 

@@ -24,8 +24,8 @@ from dtbdask.brain.connectome import read_connectome
 from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.graph.build import build
 from dtbdask.kernels import cuda
-from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.cuda_block import CudaBlock
+from dtbdask.sim.spec import BlockSpec
 
 WARM_UP, STEPS, REPEATS = 200, 1000, 3
 SIZES = {

@@ -22,8 +22,9 @@ from dtbdask.graph.build import build
 from dtbdask.graph.network import Network
 from dtbdask.graph.synapses import Stored
 from dtbdask.kernels import Features
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
 from dtbdask.sim.edges import collect
+from dtbdask.sim.spec import BlockSpec
 
 WARM_UP_STEPS, STEPS = 200, 1000
 STORED_NEURONS, STORED_SYNAPSES = 20, 200_000_000

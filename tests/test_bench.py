@@ -15,8 +15,9 @@ from dtbdask import bench, cli
 from dtbdask.brain.connectome import write_connectome
 from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.graph.build import build
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
 from dtbdask.sim.session import Session
+from dtbdask.sim.spec import BlockSpec
 
 STATED = {"seconds_per_biological_second", "ns_per_neuron_step", "ns_per_synaptic_event",
           "synapses_per_second", "stored_synapses_per_second",

@@ -48,7 +48,8 @@ def measure(path, network, run):
 def weigh(network, blocks, **run):
     """Bytes of the blocks of a network, and the foreign neurons they hear."""
     from dtbdask.graph.partition import Partition
-    from dtbdask.sim.block import Block, BlockSpec
+    from dtbdask.sim.block import Block
+    from dtbdask.sim.spec import BlockSpec
 
     Block(BlockSpec(network, np.array([[0, 256]]), 1, **run)).close()  # compiles, loads the codecs
     found = []

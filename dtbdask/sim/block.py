@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from dtbdask import rng
 from dtbdask.errors import InputError
 from dtbdask.graph.delays import longest_delay
-from dtbdask.graph.network import Network
 from dtbdask.graph.parameters import Parameters
 from dtbdask.graph.ranges import spread, tiles_of
 from dtbdask.graph.script import read_script
@@ -23,127 +22,14 @@ from dtbdask.sim.currents import BACKGROUND, MEMORIES, begun, begun_in
 from dtbdask.sim.delays import Delays
 from dtbdask.sim.edges import Edges, collect
 from dtbdask.sim.model import coefficients, receptors
+from dtbdask.sim.spec import BlockSpec
+from dtbdask.sim.state import Field, State, Stride
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 STRIDE = 10_000_000
 """Neurons times sub-steps that are advanced between two turns of the interpreter."""
-
-
-@dataclass(frozen=True)
-class BlockSpec:
-    """What a block is; travels to the worker that makes it live.
-
-    Attributes
-    ----------
-    network : Network
-    ranges : (range, 2) int64
-        Of its neurons, ascending: they begin where a tile of random numbers does.
-    seed : int
-        Seed of the run.
-    first_member, members : int
-        Range of its ensemble members.
-    dt_ms : float
-        Exchange step.
-    t_steps : int
-        Sub-steps of an exchange step.
-    dtype : {"float32", "float64"}
-        Of the state.
-    threads : int
-    device : {"cpu", "cuda"}
-        Where it lives.
-    """
-
-    network: Network
-    ranges: Ints
-    seed: int
-    first_member: int = 0
-    members: int = 1
-    dt_ms: float = 1.0
-    t_steps: int = 1
-    dtype: str = "float32"
-    threads: int = 1
-    device: str = "cpu"
-
-    @classmethod
-    def whole(cls, network: Network, seed: int, **options: Any) -> BlockSpec:
-        """Spec of a block that has all neurons of a network."""
-        return cls(network, np.array([[0, network.n_neurons]]), seed, **options)
-
-
-class Field(NamedTuple):
-    """One quantity of the state at rest.
-
-    Attributes
-    ----------
-    live : (..., member, neuron)
-        Where it is.
-    unit, meaning : str
-    at : (late,) int64 or ellipsis
-        Which entries of the first dimension it is, in which order.
-    """
-
-    live: Any
-    unit: str
-    meaning: str
-    at: Any = ...
-
-    def get(self) -> NDArray[Any]:
-        """Its values: (..., member, neuron)."""
-        values: NDArray[Any] = self.live[self.at]
-        return values
-
-    def put(self, values: NDArray[Any]) -> None:
-        """Have the next step begin with other values."""
-        self.live[self.at] = values.astype(self.live.dtype, casting="same_kind", copy=False)
-
-
-@dataclass
-class State:
-    """State of the neurons of a block; one field a quantity, the neuron last.
-
-    Attributes
-    ----------
-    v : (member, neuron) float, mV
-    ou : (member, neuron) float, mV/ms
-        Background current.
-    j : four (member, neuron) float
-        Traces of the receptors; empty where a receptor is off.
-    refractory : (member, neuron) uint16, sub-steps
-    kick : (slot, 2, member, neuron) unsigned
-        Integer kicks not yet added to the traces, of excitatory and inhibitory sources: those that
-        act at the beginning of step s in slot s modulo the slots, as many as the longest delay has
-        steps.
-    h_t, ca : (member, neuron) float
-        Recovery of the T-type calcium current, and [Ca]; empty while they have not begun.
-    """
-
-    v: NDArray[np.floating]
-    ou: NDArray[np.floating]
-    j: tuple[NDArray[np.floating], ...]
-    refractory: NDArray[np.uint16]
-    kick: NDArray[np.unsignedinteger]
-    h_t: NDArray[np.floating]
-    ca: NDArray[np.floating]
-
-
-class Stride(NamedTuple):
-    """What a block did in some steps.
-
-    Attributes
-    ----------
-    spike_count : (step, member, population) int32
-        Spikes of each population.
-    logs : list of (spike,) uint32
-        For each part, local indices of the neurons of member 0 that spiked, step by step.
-    n_log : (part, step) int64
-        How many there are of each step.
-    """
-
-    spike_count: NDArray[np.int32]
-    logs: list[NDArray[np.uint32]]
-    n_log: Ints
 
 
 class Block:

@@ -12,8 +12,8 @@ from dask.utils import parse_timedelta
 from dtbdask import config
 from dtbdask.errors import InputError, SessionError
 from dtbdask.graph.partition import Partition
-from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.gang import Gang
+from dtbdask.sim.spec import BlockSpec
 
 logger = logging.getLogger(__name__)
 

@@ -18,10 +18,12 @@ from dtbdask import rng
 from dtbdask.errors import InputError
 from dtbdask.kernels import cuda
 from dtbdask.sim import cuda_edges
-from dtbdask.sim.block import Block, BlockSpec, Field, State
+from dtbdask.sim.block import Block
 from dtbdask.sim.cuda_state import OnHost, Ring
 from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.model import Coefficients
+from dtbdask.sim.spec import BlockSpec
+from dtbdask.sim.state import Field, State
 
 Ints = NDArray[np.int64]
 

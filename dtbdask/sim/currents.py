@@ -40,7 +40,7 @@ MEMORIES: Mapping[str, Memory] = {
     "h_t": Memory("g_t", "h_init"),
     "ca": Memory("g_ahp", "ca_init"),
 }
-"""By the name of the field in `dtbdask.sim.block.State`."""
+"""By the name of the field in `dtbdask.sim.state.State`."""
 
 INITIAL = tuple(memory.initial for memory in MEMORIES.values())
 """Parameters that act when a state begins and never later."""

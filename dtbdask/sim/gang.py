@@ -16,7 +16,7 @@ from dtbdask.errors import SessionError
 from dtbdask.graph.partition import Partition
 from dtbdask.kernels import cpu
 from dtbdask.sim import checkpoint
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.changes import Change, Held
 from dtbdask.sim.currents import MEMORIES
@@ -25,6 +25,7 @@ from dtbdask.sim.exchange import Exchange, Loopback
 from dtbdask.sim.observe import Observer, Seen
 from dtbdask.sim.quantities import Watch
 from dtbdask.sim.raster import Raster
+from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.swaps import Swaps, shortest, unpacked
 
 Floats = NDArray[np.float64]

@@ -22,7 +22,8 @@ from dtbdask.graph.population import Populations
 from dtbdask.graph.synapses import Procedural
 from dtbdask.graph.wiring import Recipe
 from dtbdask.kernels import RECEPTORS
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
+from dtbdask.sim.spec import BlockSpec
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dtbdask.sim.block import Block, Stride
+from dtbdask.sim.block import Block
+from dtbdask.sim.state import Stride
 
 Ints = NDArray[np.int64]
 

@@ -22,7 +22,6 @@ from dtbdask.graph.ranges import spread
 from dtbdask.kernels import RECEPTORS
 from dtbdask.sim import checkpoint
 from dtbdask.sim.admission import check_network, check_room, divided, undivided
-from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.changes import Change
 from dtbdask.sim.crew import Crew, Here, Workers, workers
@@ -34,6 +33,7 @@ from dtbdask.sim.protocol import entry, read_change, told_stimulus
 from dtbdask.sim.quantities import Request, Samples, Watch
 from dtbdask.sim.raster import in_order
 from dtbdask.sim.record import Recorder, Recording
+from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.stimuli import Bound, Stimulus, bind, drive_of, read_stimulus, written
 
 Floats = NDArray[np.float64]

@@ -14,9 +14,9 @@ from distributed import Worker, WorkerPlugin, get_worker
 
 from dtbdask.errors import SessionError
 from dtbdask.graph.partition import Partition
-from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.exchange import Tcp
 from dtbdask.sim.gang import Gang
+from dtbdask.sim.spec import BlockSpec
 
 
 class Home(WorkerPlugin):

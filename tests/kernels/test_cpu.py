@@ -9,8 +9,9 @@ from oracle import Oracle
 
 from dtbdask.graph.parameters import PARAMETERS
 from dtbdask.kernels import RECEPTORS, Features, cpu
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
 from dtbdask.sim.edges import collect
+from dtbdask.sim.spec import BlockSpec
 
 N = make_network().n_neurons
 OFF = dict.fromkeys(("g_ampa", "g_nmda", "g_gaba_a", "g_gaba_b", "ou_mean", "ou_sigma"), 0.0)

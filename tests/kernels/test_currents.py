@@ -6,7 +6,8 @@ from networks import FOUR, make_network
 from oracle import Oracle
 from scipy.integrate import solve_ivp
 
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
+from dtbdask.sim.spec import BlockSpec
 
 N = make_network().n_neurons
 CURRENTS = {

@@ -7,10 +7,10 @@ from oracle import Oracle
 
 from dtbdask.graph.partition import partition
 from dtbdask.sim import checkpoint
-from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.changes import Change
 from dtbdask.sim.gang import Gang
 from dtbdask.sim.session import Session
+from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.stimuli import Background
 
 SEED = 4

@@ -10,8 +10,9 @@ from oracle import Oracle
 from dtbdask import rng
 from dtbdask.errors import InputError
 from dtbdask.kernels import RECEPTORS
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
 from dtbdask.sim.changes import Change
+from dtbdask.sim.spec import BlockSpec
 
 DRIVE = {"noise_rate": 0.01}
 SEED = 12

@@ -17,8 +17,9 @@ from dtbdask.errors import InputError, StoreError, StoreExistsError
 from dtbdask.graph.partition import Partition
 from dtbdask.rng import TILE
 from dtbdask.sim import checkpoint
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
 from dtbdask.sim.session import Session
+from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.stimuli import Sinusoid
 
 SEED, THEN, REST = 2**63 + 5, 53, 70

@@ -8,9 +8,10 @@ from networks import FOUR, delayed, make_network
 from dtbdask.graph.synapses import Held
 from dtbdask.graph.wiring import InEdges
 from dtbdask.kernels import cuda
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
 from dtbdask.sim.quantities import QUANTITIES
 from dtbdask.sim.session import Session
+from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.stimuli import Pulse, Sinusoid, Step
 
 pytestmark = [

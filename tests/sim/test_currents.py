@@ -7,10 +7,10 @@ from oracle import Oracle
 
 from dtbdask.errors import InputError
 from dtbdask.graph.partition import partition
-from dtbdask.sim.block import BlockSpec
 from dtbdask.sim.changes import Change
 from dtbdask.sim.gang import Gang
 from dtbdask.sim.session import Session
+from dtbdask.sim.spec import BlockSpec
 
 SEED = 4
 INITIAL = {"h_init": 0.7, "ca_init": 0.4, "v_h": -52.0}

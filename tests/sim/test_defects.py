@@ -6,8 +6,9 @@ import zarr
 from kept import as_import
 from networks import make_network
 
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
 from dtbdask.sim.session import Session
+from dtbdask.sim.spec import BlockSpec
 
 SILENT = {"ou_mean": 0.0, "ou_sigma": 0.0}
 ALONE = {**SILENT, "g_ampa": 0.0, "g_gaba_a": 0.0}

@@ -20,9 +20,10 @@ from dtbdask.graph.population import Populations
 from dtbdask.graph.synapses import Held
 from dtbdask.graph.wiring import InEdges
 from dtbdask.rng import TILE
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
 from dtbdask.sim.exchange import Loopback
 from dtbdask.sim.session import Session
+from dtbdask.sim.spec import BlockSpec
 
 SEED, STEPS, LONGEST = 2**44 + 1, 60, 9
 FIELDS = ("v", "ou", "refractory", "j_ampa", "j_gaba_a")

@@ -9,9 +9,10 @@ from oracle import Oracle
 from dtbdask import schema
 from dtbdask.errors import InputError, SessionError, StoreExistsError
 from dtbdask.graph.build import build
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
 from dtbdask.sim.changes import Change
 from dtbdask.sim.session import Session
+from dtbdask.sim.spec import BlockSpec
 
 RECIPE = {"neurons": 2400, "degree": 30, "seed": 4}
 DRIVE = {"noise_rate": 0.002}

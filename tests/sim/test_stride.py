@@ -11,8 +11,9 @@ from networks import FOUR, delayed, make_network
 
 from dtbdask.kernels import cpu_machine
 from dtbdask.sim import block as block_module
-from dtbdask.sim.block import Block, BlockSpec
+from dtbdask.sim.block import Block
 from dtbdask.sim.session import Session
+from dtbdask.sim.spec import BlockSpec
 
 SEED = 11
 
