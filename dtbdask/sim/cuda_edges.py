@@ -21,7 +21,7 @@ from dtbdask.graph.ranges import spread
 from dtbdask.graph.synapses import Procedural
 from dtbdask.graph.wiring import Recipe
 from dtbdask.kernels import Features, cuda
-from dtbdask.sim.edges import kick_dtype
+from dtbdask.sim.edges import columns, kick_dtype
 
 Ints = NDArray[np.int64]
 
@@ -191,15 +191,6 @@ def _heard(cursor: Any, own: Ints) -> Ints:
     return heard
 
 
-def _column(features: Features) -> Any:
-    """See `cpu_rows.place`."""
-    columns = np.full((2, 2), -1, np.int32)
-    for kind in range(2):
-        on = [which for which in range(2) if features.receptors[2 * kind + which]]
-        columns[kind, : len(on)] = on
-    return columns
-
-
 def _source(network: Network, features: Features, inhibitory: Any) -> _Wired | _Read:
     """Where the in-edges come from."""
     wiring = network.wiring
@@ -270,7 +261,7 @@ class _Wired:
 
     def __init__(self, wirer: Wirer, features: Features) -> None:
         self._wirer, self._paired = wirer, features.paired
-        self._column = cuda.load_cupy().asarray(_column(features))
+        self._column = cuda.load_cupy().asarray(columns(features), np.int32)
 
     def pass_over(self, pieces: Iterator[tuple[int, int, int]], work: str, **out: Any) -> None:
         """Count or place the in-edges of a tile."""
@@ -285,7 +276,7 @@ class _Read:
 
     def __init__(self, network: Network, features: Features, inhibitory: Any) -> None:
         self._wiring, self._paired, self._inhibitory = network.wiring, features.paired, inhibitory
-        self._column = cuda.load_cupy().asarray(_column(features))
+        self._column = cuda.load_cupy().asarray(columns(features), np.int32)
         self._stride = max(1, CHUNK // max(1, network.wiring.largest_degree))
 
     def pass_over(self, pieces: Iterator[tuple[int, int, int]], work: str, **out: Any) -> None:

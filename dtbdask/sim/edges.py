@@ -154,7 +154,7 @@ def collect(network: Network, ranges: Ints, bounds: Ints, features: Features) ->
     weight = None if packed else np.empty((target.size, 1 + features.paired), kind)
     kick = kick_dtype(network.wiring, features)
     edges = Edges(indptr, target, weight, (~excitatory).astype(np.uint8), heard, kick)
-    rows = _Rows(edges, slots, slot, _columns(features), room)
+    rows = _Rows(edges, slots, slot, columns(features), room)
     _each(parts, lambda part: rows.fill(part, stretches(part, weights=True)))
     heap.give_back()
     return edges
@@ -233,13 +233,13 @@ def _stretches(
             yield first, read(first + shift, stop + shift)
 
 
-def _columns(features: Features) -> Ints:
-    """Which weights of a pair an edge keeps, by the type of its source; see `place`."""
-    columns = np.full((2, 2), -1, np.int64)
+def columns(features: Features) -> Ints:
+    """Which weights of a pair an edge keeps, by the type of its source; see `cpu_rows.place`."""
+    chosen = np.full((2, 2), -1, np.int64)
     for kind in range(2):
         on = [which for which in range(2) if features.receptors[2 * kind + which]]
-        columns[kind, : len(on)] = on
-    return columns
+        chosen[kind, : len(on)] = on
+    return chosen
 
 
 def kick_dtype(wiring: Synapses, features: Features) -> np.dtype[np.unsignedinteger]:
