@@ -59,6 +59,10 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
 )
 @click.option("--cluster", default="local", show_default=True, help="local, none, or a scheduler.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Of a local cluster.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+    help="Where it runs; the spikes are the same.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace a recording that is there.")
 @click.option(
     "--checkpoint-every", type=float, help="Biological time between checkpoints, s: see resume."
@@ -69,8 +73,8 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
 def run(
     network: Path, recording: Path, seconds: float, burn_in: float, record: str,
     bin_ms: float | None, sample: tuple[str, ...], sample_every: float | None, seed: int,
-    tr: float, cluster: str, workers: int, overwrite: bool, checkpoint_every: float | None,
-    checkpoint_wall: float | None, as_json: bool,
+    tr: float, cluster: str, workers: int, device: str, overwrite: bool,
+    checkpoint_every: float | None, checkpoint_wall: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Simulate NETWORK and write RECORDING (a new .zarr)."""
     from contextlib import nullcontext
@@ -87,7 +91,7 @@ def run(
     }  # fmt: skip
     opened = open_network(network)
     place = nullcontext(None) if cluster == "none" else connect(cluster, workers=workers)
-    with place as client, Session(opened, client, seed=seed, tr_s=tr) as session:
+    with place as client, Session(opened, client, seed=seed, tr_s=tr, device=device) as session:
         quantities = [quantity.strip() for quantity in record.split(",")]
         session.check_run(seconds, quantities, recording, **options)
         if burn_in:

@@ -9,6 +9,7 @@ of the CPU.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -69,6 +70,13 @@ def present() -> bool:
     except MissingDependencyError:
         return False
     return True
+
+
+def place() -> str | None:
+    """Host and bus of the device in use, which no other device has; None without a device."""
+    if not present():
+        return None
+    return f"{platform.node()} {load_cupy().cuda.Device().pci_bus_id}"
 
 
 def tiles(n: int, degree: int, cache: int) -> int:

@@ -19,7 +19,7 @@ def chosen(device: str, client: Any) -> str:
     Parameters
     ----------
     device : {"auto", "cpu", "cuda"}
-        With "auto" a CUDA device where this process, or every worker, has one.
+        With "auto" a CUDA device where this process, or every worker, has one of its own.
     client : distributed.Client or None
 
     Returns
@@ -34,8 +34,9 @@ def chosen(device: str, client: Any) -> str:
     if device not in DEVICES:
         raise InputError(f"device is {device!r}; use one of {', '.join(map(repr, DEVICES))}")
     if device == "auto":
-        here = [cuda.present()] if client is None else client.run(cuda.present).values()
-        device = "cuda" if here and all(here) else "cpu"
+        places = [cuda.place()] if client is None else list(client.run(cuda.place).values())
+        own = None not in places and len(set(places)) == len(places) > 0
+        device = "cuda" if own else "cpu"
     elif device == "cuda":
         if client is None:
             cuda.load_cupy()

@@ -73,7 +73,7 @@ class Session:
         Time between BOLD frames, s.
     device : {"auto", "cpu", "cuda"}
         Where blocks live; the spikes do not depend on it. With "auto" a CUDA device, where this
-        process or every worker has one, else the CPU.
+        process, or every worker, has one of its own, else the CPU.
 
     Attributes
     ----------
