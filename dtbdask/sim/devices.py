@@ -42,5 +42,6 @@ def chosen(device: str, client: Any) -> str:
             cuda.load_cupy()
         else:
             client.run(cuda.device_name)
-    logger.info("blocks live on the %s", "CPU" if device == "cpu" else "CUDA devices")
+    if device == "cuda":
+        logger.info("blocks live on CUDA devices")
     return device

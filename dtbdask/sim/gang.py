@@ -301,7 +301,8 @@ class Gang:
 
 def _ends(n_steps: int, drive: Drive | None) -> Ints:
     """Steps before which stimuli change something, and the end."""
-    return np.array([n_steps]) if drive is None else np.flatnonzero(drive.differs())
+    changes = [] if drive is None else np.flatnonzero(drive.differs())
+    return np.union1d(changes, [n_steps]).astype(np.int64)
 
 
 def live(spec: BlockSpec) -> Block:
