@@ -301,8 +301,8 @@ class Gang:
 
 def _ends(n_steps: int, drive: Drive | None) -> Ints:
     """Steps before which stimuli change something, and the end."""
-    changes = [] if drive is None else np.flatnonzero(drive.differs())
-    return np.union1d(changes, [n_steps]).astype(np.int64)
+    changes = np.zeros(0, np.int64) if drive is None else np.flatnonzero(drive.differs())
+    return np.union1d(changes, [n_steps])
 
 
 def live(spec: BlockSpec) -> Block:
