@@ -6,6 +6,7 @@ A kernels module offers, with these names and argument orders,
 integrate       currents, membrane, threshold, for one part of a block; lists fired neurons
 deliver         rows of fired sources -> integer kicks of the targets of one part
 deliver_delayed the same into a ring of steps, where synapses have delays
+stride          many steps of both, the threads of the parts meeting in the kernel (CPU alone)
 select          which of the fired neurons a peer listens to
 census          spikes of each population
 totals          sums over populations of V and currents, as exact integers

@@ -19,16 +19,17 @@ from typing import Any
 
 import numpy as np
 
+from dtbdask import rng
 from dtbdask.errors import MissingDependencyError
-from dtbdask.kernels import RECEPTORS, Features
+from dtbdask.kernels import N_COEFFICIENTS, RECEPTORS, Coefficient, Features
 
 STEP = (
     "deliver", "deliver_long", "integrate", "tick", "mark", "soonest", "totals", "strike",
 )  # fmt: skip
 """Kernels of a step, and of what is seen of it."""
 LONG = 4096
-"""Edges of a row that one warp delivers, as in `cuda_step.cu`."""
-WARP = 32
+"""Edges of a row that one warp delivers; the grid shares what is beyond."""
+WARP = rng.LANE
 LARGEST_TILE = 1 << 24
 """Neurons of a tile, whose number shares a word with a weight of 8 bits."""
 CACHE = 50 << 20
@@ -163,17 +164,20 @@ class Build:
     logged: bool = False
 
     def kernel(self, name: str) -> Any:
-        """A kernel of `cuda_step` or `cuda_observe`."""
-        texts = ("cuda_random", "cuda_step", "cuda_observe")
+        """A kernel of `cuda_deliver`, `cuda_integrate` or `cuda_observe`."""
+        texts = ("cuda_random", "cuda_deliver", "cuda_integrate", "cuda_observe")
         return _module(texts, self.constants()).get_function(name)
 
     def constants(self) -> str:
         """The lines that come before the texts."""
         f, p = self.features, self.packing
+        names = ", ".join(f"{which.name} = {int(which)}" for which in Coefficient)
         lines = [
             f"typedef {'double' if self.dtype == 'float64' else 'float'} REAL;",
             f"typedef {'u64' if p.dtype == 'uint64' else 'u32'} KICK;",
             f"constexpr int N_WORDS = {p.n_words};",
+            f"constexpr u32 LONG = {LONG}, N_COEFFICIENTS = {N_COEFFICIENTS};",
+            f"namespace coefficient {{ enum {{ {names} }}; }}",
             *_flags(
                 BACKGROUND=f.background, NOISE=f.noise, SCRIPTED=f.scripted, CALCIUM=f.calcium,
                 DOPAMINE=f.dopamine, ADAPTATION=f.adaptation, PAIRED=f.paired, PACKED=self.packed,
@@ -203,6 +207,27 @@ def wiring(name: str, *, packed: bool, paired: bool) -> Any:
     return _module(("cuda_random", "cuda_wire"), constants).get_function(name)
 
 
+def random_constants() -> str:
+    """Numbers of `dtbdask.rng`, which come before all texts."""
+    whole = {
+        "LANE": rng.LANE, "TILE": rng.TILE, "N_ROUNDS": rng.ROUNDS,
+        "MULTIPLIER_0": rng.MULTIPLIER_0, "MULTIPLIER_1": rng.MULTIPLIER_1,
+        "WEYL_0": rng.WEYL_0, "WEYL_1": rng.WEYL_1,
+        **{f"PURPOSE_{purpose.name}": int(purpose) for purpose in rng.Purpose},
+    }  # fmt: skip
+    return "\n".join(
+        [
+            *(f"constexpr unsigned int {name} = {value}u;" for name, value in whole.items()),
+            f"constexpr int SQRT_HALF_BITS = {rng.SQRT_HALF_BITS};",
+            f"constexpr float LN2 = {rng.LN2}f, HALF_TURN = {rng.HALF_TURN}f;",
+            *(
+                f"__device__ constexpr float {name}[] = {{{', '.join(f'{c}f' for c in values)}}};"
+                for name, values in (("LOG", rng.LOG), ("SIN", rng.SIN), ("COS", rng.COS))
+            ),
+        ]
+    )
+
+
 def _flags(**flags: bool) -> list[str]:
     return [f"constexpr bool {name} = {int(on)};" for name, on in flags.items()]
 
@@ -214,10 +239,10 @@ def _table(name: str, values: Sequence[int]) -> str:
 
 @cache
 def _module(texts: tuple[str, ...], constants: str) -> Any:
-    """Compiled texts; the constants stand after the first."""
+    """Compiled texts; the constants stand after the first, those of the random numbers before."""
     folder = resources.files(__package__)
     first, *rest = (folder.joinpath(f"{name}.cu").read_text("utf-8") for name in texts)
-    code = "\n".join([first, constants, *rest])
+    code = "\n".join([random_constants(), first, constants, *rest])
     return load_cupy().RawModule(code=code, options=OPTIONS)
 
 
