@@ -1,4 +1,4 @@
-"""What a recording takes of a run: time beside the same run without one, and memory."""
+"""What a recording takes of a run: windows with and without it in turn, and memory."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
+from dtbdask.sim.quantities import Request
+from dtbdask.sim.record import Recorder
 from dtbdask.sim.session import Session
 
 from .networks import build_all, opened
 
 SIZE = 100_000
-WARM_UP_S, SECONDS, PAIRS = 0.5, 4.0, 7
+WARM_UP_S, SECONDS, WINDOW, GROUPS, PAIRS = 0.5, 4.0, 500, 20, 4
 
 
 def setup_cache() -> dict[int, str]:
@@ -21,7 +23,7 @@ def setup_cache() -> dict[int, str]:
 
 
 class Recording:
-    """Runs in turn with and without a recording, in one session of as many threads."""
+    """Windows in turn with and without a recording, in one session of as many threads."""
 
     params = (("spikes", "rate"), (1, 2))
     param_names = ("record", "threads")
@@ -32,30 +34,31 @@ class Recording:
         self.stores = (Path(self.folder.name) / f"{k}.zarr" for k in count())
         self.session = Session(opened(paths, SIZE), seed=1, threads=threads)
         self.session.run(WARM_UP_S)
-        self.run(record)
 
     def teardown(self, paths: dict[int, str], record: str, threads: int) -> None:
         self.session.close()
         self.folder.cleanup()
 
-    def run(self, *record: str) -> float:
-        """Time of a run, s."""
-        to = next(self.stores) if record else None
-        start = time.perf_counter()
-        self.session.run(SECONDS, record=record, to=to)
-        return time.perf_counter() - start
-
     def track_cost(self, paths: dict[int, str], record: str, threads: int) -> float:
+        """Median over groups of pairs of windows: a machine that others share drifts."""
+        session = self.session
+        request = Request.make(session.network, (record,), 2 * WINDOW * GROUPS * PAIRS, 1.0)
+        about = {"dt_ms": 1.0, "first_step": session.step}
+        recorder = Recorder.new(next(self.stores), session.network, request, about, overwrite=False)
         ratios = []
-        for k in range(PAIRS):
-            if k % 2:
-                recorded, alone = self.run(record), self.run()
-            else:
-                alone, recorded = self.run(), self.run(record)
+        for _ in range(GROUPS):
+            alone = recorded = 0.0
+            for _ in range(PAIRS):
+                start = time.perf_counter()
+                session.advance(WINDOW)
+                between = time.perf_counter()
+                recorder.take(session.advance(WINDOW, spikes=record == "spikes"))
+                alone += between - start
+                recorded += time.perf_counter() - between
             ratios.append(recorded / alone)
         return 100 * (median(ratios) - 1)
 
     track_cost.unit = "% of the time without"
 
     def peakmem_run(self, paths: dict[int, str], record: str, threads: int) -> None:
-        self.run(record)
+        self.session.run(SECONDS, record=[record], to=next(self.stores))

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dtbdask.graph.planning.plan import plan
     from dtbdask.graph.sonata.exporting import export_sonata
     from dtbdask.graph.sonata.importing import import_sonata
-    from dtbdask.sim.record import Recording, open_recording
+    from dtbdask.sim.recording import Recording, open_recording
     from dtbdask.sim.session import Session
 
 _WHERE = {

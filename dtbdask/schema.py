@@ -31,7 +31,7 @@ from dtbdask.errors import StoreError, StoreExistsError
 
 heap.share()  # before Zarr has threads
 
-FORMAT = 2
+FORMAT = 3
 """Version of the on-disk format; a store with a larger number is refused by name."""
 
 ROOT = "dtbdask"
@@ -97,8 +97,8 @@ RECORDING = _specs(
     Array(
         "spike_count", ("step", "population"), "int32", "spikes", "spikes of a population a step"
     ),
-    Array("spike_step", ("spike",), "int64", "steps", "step of each recorded spike, ascending"),
-    Array("spike_neuron", ("spike",), "int64", "1", "global neuron index of each recorded spike"),
+    Array("n_spikes", ("step",), "int64", "spikes", "recorded spikes of a step"),
+    Array("spike_neuron", ("spike",), "int64", "1", "global neuron of each spike, step by step"),
     Array("bold", ("frame", "voxel"), "float64", "1", "BOLD signal at the end of each frame"),
     Array(
         "bin_spike_count", ("bin", "population"), "int64", "spikes", "spikes of a population a bin"

@@ -16,7 +16,7 @@ from dtbdask.brain.connectome import read_connectome, write_connectome
 from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.errors import MissingDependencyError
 from dtbdask.graph.network import open_network
-from dtbdask.sim.record import open_recording
+from dtbdask.sim.recording import open_recording
 
 PICTURES = {"connectome", "raster", "rates", "bold", "parameters", "twin"}
 

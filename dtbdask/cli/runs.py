@@ -127,7 +127,7 @@ def report(
     from dtbdask import viz
     from dtbdask.assim.cycle import open_posterior
     from dtbdask.brain.connectome import read_connectome
-    from dtbdask.sim.record import open_recording
+    from dtbdask.sim.recording import open_recording
 
     viz.report(
         out,

@@ -12,12 +12,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from dtbdask import rng
 from dtbdask.kernels.cpu_bold import balloon
 from dtbdask.kernels.cpu_integrate import integrate
 from dtbdask.kernels.cpu_machine import AHEAD, prefetch, prefetch_row
 from dtbdask.kernels.cpu_wire import alias, wire
 
-__all__ = ["alias", "balloon", "census", "deliver", "integrate", "select", "wire"]
+__all__ = ["alias", "balloon", "census", "deliver", "integrate", "select", "unroll", "wire"]
 
 
 @njit(nogil=True, cache=True)
@@ -123,3 +124,31 @@ def census(
                 while run_stop[run] <= neuron:
                     run += 1
                 spikes[m, run_population[run]] += 1
+
+
+_TILE = np.uint32(rng.TILE)
+
+
+@njit(nogil=True, cache=True)
+def unroll(
+    neuron: NDArray[np.int64], log: NDArray[np.uint32], stop: NDArray[np.int64],
+    n_log: NDArray[np.int64], shift: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Write the spikes of one part among those of all parts.
+
+    Parameters
+    ----------
+    neuron : (spike,) int64
+        Global indices of all parts, step by step; those of this part are written.
+    log : (spike,) uint32
+        Local indices of this part, step by step.
+    stop, n_log : (step,) int64
+        Where those of each step end among all, and how many they are.
+    shift : (tile,) int64
+        What makes a local index of each tile a global one.
+    """
+    k = 0
+    for s in range(n_log.size):
+        for at in range(stop[s] - n_log[s], stop[s]):
+            neuron[at] = log[k] + shift[log[k] // _TILE]
+            k += 1

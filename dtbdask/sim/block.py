@@ -246,13 +246,14 @@ class Block:
 
     def global_of(self, neuron: NDArray[np.uint32]) -> Ints:
         """Global indices of local ones: (...) int64."""
-        shift = (self.tiles - np.arange(self.tiles.size)) * rng.TILE
-        if shift[0] == shift[-1]:  # one range
-            found: Ints = shift[0] + neuron
-            return found
-        found = shift[neuron // np.uint32(rng.TILE)]
+        found: Ints = self.shift[neuron // np.uint32(rng.TILE)]
         found += neuron
         return found
+
+    @property
+    def shift(self) -> Ints:
+        """What makes a local index of each tile a global one: (tile,) int64."""
+        return (self.tiles - np.arange(self.tiles.size)) * rng.TILE
 
     def change(self, change: Change) -> None:
         """Change a parameter from the next step on."""

@@ -11,13 +11,12 @@ from dtbdask.sim.block import Block
 from dtbdask.sim.cuda_block import CudaBlock
 from dtbdask.sim.drive import Drive, driven
 from dtbdask.sim.observe import Observer
-
-Ints = NDArray[np.int64]
+from dtbdask.sim.raster import Spikes
 
 
 def stride(
     block: Block, n_steps: int, drive: Drive | None, observers: Sequence[Observer], *, spikes: bool
-) -> tuple[NDArray[np.int32], tuple[Ints, Ints]]:
+) -> tuple[NDArray[np.int32], Spikes]:
     """Have a block that is a whole network make some steps, waiting only where its log is full.
 
     Parameters
@@ -32,10 +31,11 @@ def stride(
     Returns
     -------
     count : (step, member, population) int32
-    spikes : step and global neuron, two of (spike,) int64
+    spikes : (step,) and (spike,) int64
+        How many each step has, and their global neurons.
     """
     assert isinstance(block, CudaBlock)
-    put, first = driven([block], drive), block.step_index
+    put = driven([block], drive)
     seen = []
     most = block.most_steps() if spikes else n_steps
     for start in range(0, n_steps, most):
@@ -56,5 +56,4 @@ def stride(
     put(n_steps)
     count = np.concatenate([one.count for one in seen])
     n_fired = np.concatenate([one.n_fired for one in seen])
-    step = np.repeat(np.arange(first, first + n_fired.size), n_fired)
-    return count, (step, block.global_of(np.concatenate([one.local for one in seen])))
+    return count, (n_fired, block.global_of(np.concatenate([one.local for one in seen])))

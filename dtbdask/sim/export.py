@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from dtbdask import schema
 from dtbdask.errors import InputError, MissingDependencyError, StoreExistsError
 from dtbdask.graph.sonata.arrays import NAME
+from dtbdask.sim.steps import SpikeSteps
 
 Ints = NDArray[np.int64]
 
@@ -39,7 +40,8 @@ class Spikes:
     ----------
     group : zarr.Group
     dt_ms : float
-    n_spikes : int
+    step : SpikeSteps
+        Of each spike.
     labels : dict of str to array
         `population_label`, `first_neuron`, `size`, `excitatory` and `population_voxel`
         (population), `voxel_label` (voxel).
@@ -47,7 +49,7 @@ class Spikes:
 
     group: zarr.Group
     dt_ms: float
-    n_spikes: int
+    step: SpikeSteps
     labels: Mapping[str, NDArray[Any]]
 
     @classmethod
@@ -69,15 +71,20 @@ class Spikes:
             "population_voxel": schema.read(group, "population/voxel"),
             "voxel_label": np.array(root["labels"]),
         }
-        n = int(schema.array(group, "spike_neuron").shape[0])
-        return cls(group, float(root["dt_ms"]), n, labels)
+        step = SpikeSteps(schema.read(group, "n_spikes"), root["first_step"])
+        return cls(group, float(root["dt_ms"]), step, labels)
+
+    @property
+    def n_spikes(self) -> int:
+        """How many there are."""
+        return len(self.step)
 
     def stretches(self) -> Iterator[tuple[int, NDArray[np.float64], Ints]]:
         """First index, times in ms and neurons of some spikes after the other."""
         for start in range(0, self.n_spikes, AT_ONCE):
             stop = min(start + AT_ONCE, self.n_spikes)
-            step = schema.read(self.group, "spike_step", start, stop)
             neuron = schema.read(self.group, "spike_neuron", start, stop)
+            step = self.step[start:stop].astype(np.float64)
             yield start, (step + 1) * self.dt_ms, neuron
 
     def population_of(self, neuron: Ints) -> Ints:

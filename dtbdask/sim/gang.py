@@ -24,8 +24,9 @@ from dtbdask.sim.drive import Drive, driven
 from dtbdask.sim.exchange import Exchange, Loopback
 from dtbdask.sim.observe import Observer, Seen
 from dtbdask.sim.quantities import Watch
-from dtbdask.sim.raster import Raster
+from dtbdask.sim.raster import Raster, Spikes
 from dtbdask.sim.spec import BlockSpec
+from dtbdask.sim.steps import SpikeSteps
 from dtbdask.sim.swaps import Swaps, shortest, unpacked
 
 Floats = NDArray[np.float64]
@@ -38,21 +39,35 @@ class Window:
 
     Attributes
     ----------
+    first_step : int
     spike_count : (step, member, population) int32
         Spikes in this gang's blocks.
     bold : (frame, member, voxel) float64
         At the end of each frame; empty where the gang is not complete.
-    spike_step, spike_neuron : (spike,) int64
-        Spikes of member 0, by step and neuron; empty unless asked for.
+    n_spikes : (step,) int64
+        Spikes of member 0 in each step; empty unless asked for.
+    spike_neuron : (spike,) int64
+        Their neurons, ascending within a step.
     seen : list of Seen
         What was seen of member 0 in each block, if that was asked for.
     """
 
+    first_step: int
     spike_count: NDArray[np.int32]
     bold: Floats
-    spike_step: Ints
+    n_spikes: Ints
     spike_neuron: Ints
     seen: list[Seen] = field(default_factory=list)
+
+    @property
+    def spikes(self) -> Spikes:
+        """How many each step has, and their neurons."""
+        return self.n_spikes, self.spike_neuron
+
+    @property
+    def spike_step(self) -> Ints:
+        """Step of each spike: (spike,) int64."""
+        return SpikeSteps(self.n_spikes, self.first_step)[:]
 
 
 class Gang:
@@ -150,7 +165,7 @@ class Gang:
         if self.haemodynamics is not None:
             bold = self.haemodynamics.advance(count, first_step, frame_steps)
         seen = [observer.seen for observer in observers]
-        return Window(count, bold, *fired, seen)
+        return Window(first_step, count, bold, *fired, seen)
 
     @property
     def _on_one_device(self) -> bool:
@@ -159,7 +174,7 @@ class Gang:
 
     def _stride(
         self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool
-    ) -> tuple[NDArray[np.int32], tuple[Ints, Ints]]:
+    ) -> tuple[NDArray[np.int32], Spikes]:
         """Counts, and spikes of member 0, of some steps of the one block on a device."""
         from dtbdask.sim.cuda_stride import stride
 
@@ -167,7 +182,7 @@ class Gang:
 
     def _walk(
         self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool
-    ) -> tuple[NDArray[np.int32], tuple[Ints, Ints]]:
+    ) -> tuple[NDArray[np.int32], Spikes]:
         """Counts, and spikes of member 0, of some steps of all blocks.
 
         A block that is the whole network makes many steps at once, unless it is looked at; others
@@ -176,7 +191,7 @@ class Gang:
         put, ends = driven(self.blocks, drive), _ends(n_steps, drive)
         count = np.zeros((n_steps, *self.blocks[0].spikes.shape), np.int32)
         alone = self.partition.n_blocks == 1 and not observers
-        self._raster.begin(self.blocks[0].step_index)
+        self._raster.begin()
         k = 0
         while k < n_steps:
             put(k)

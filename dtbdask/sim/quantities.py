@@ -28,9 +28,9 @@ MEANS = ("v_mean", "current_mean", "receptor_current")
 SAMPLE = ("sample_v", "sample_current", "sample_background", "sample_spike")
 """Arrays of sampled neurons."""
 
-ROWS = {"bold": 64, "spike_step": 1 << 20, "spike_neuron": 1 << 20}
+ROWS = {"bold": 64, "n_spikes": 2000, "spike_neuron": 1 << 20}
 """First dimension of a chunk; `STEPS` of the others."""
-QUICK = ("spike_step", "spike_neuron")
+QUICK = ("spike_neuron",)
 """Arrays that take the least time to compress; the others take the least room."""
 STEPS = 500
 LARGEST = 1 << 22
@@ -187,7 +187,7 @@ class Request:
         """Arrays that grow with the run."""
         arrays = {
             "rate": ("bin_spike_count" if self.binned else "spike_count",),
-            "spikes": ("spike_step", "spike_neuron"),
+            "spikes": ("n_spikes", "spike_neuron"),
             "sample": SAMPLE,
         }
         return tuple(name for quantity in self.record for name in arrays.get(quantity, (quantity,)))
@@ -262,7 +262,7 @@ def bytes_per_second(
     figures = {
         "rate": bins * populations * size[count],
         "bold": voxels * size["bold"] / tr_s,
-        "spikes": neurons * rate_hz * (size["spike_step"] + size["spike_neuron"]),
+        "spikes": neurons * rate_hz * size["spike_neuron"] + 1000 / dt_ms * size["n_spikes"],
         "v_mean": bins * populations * size["v_mean"],
         "current_mean": bins * populations * size["current_mean"],
         "receptor_current": bins * receptors * populations * size["receptor_current"],

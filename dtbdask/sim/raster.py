@@ -1,4 +1,4 @@
-"""The spikes of some steps, gathered as they are and put in order once."""
+"""The spikes of some steps, kept as blocks list them and put in order once."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dtbdask.kernels import cpu
 from dtbdask.sim.block import Block
 from dtbdask.sim.state import Stride
 
 Ints = NDArray[np.int64]
+Spikes = tuple[Ints, Ints]
+"""How many each step has, (step,) int64; and their global neurons in order, (spike,) int64."""
 
 
 class Raster:
@@ -22,14 +25,12 @@ class Raster:
     """
 
     def __init__(self, blocks: Sequence[Block]) -> None:
-        self._first = 0
         self._kept = [_Kept(block) for block in blocks]
 
-    def begin(self, first_step: int) -> None:
-        """Forget what was kept; the next step is this one."""
-        self._first = first_step
+    def begin(self) -> None:
+        """Forget what was kept."""
         for kept in self._kept:
-            kept.n, kept.total = [], 0
+            kept.clear()
 
     def take(self) -> None:
         """Keep the spikes of the step that has just been taken."""
@@ -38,65 +39,63 @@ class Raster:
 
     def take_stride(self, stride: Stride) -> None:
         """Keep the spikes of some steps of the one block."""
-        self._kept[0].take_stride(stride)
+        self._kept[0].add(stride.logs, stride.n_log)
 
-    def spikes(self) -> tuple[Ints, Ints]:
-        """Steps and global neurons of all that were kept: two of (spike,) int64, in order."""
-        each = [kept.spikes(self._first) for kept in self._kept]
-        if len(each) == 1:
-            return each[0]
-        steps, neurons = zip(*each, strict=True)
-        return in_order(np.concatenate(steps), np.concatenate(neurons))
+    def spikes(self) -> Spikes:
+        """All that were kept."""
+        return merged([kept.spikes() for kept in self._kept])
 
 
 class _Kept:
-    """Those of one block, in memory that serves every window.
-
-    Pages that a process touches for the first time would cost more than what is done with spikes.
-    """
+    """Those of one block: for each part a list, step by step, and how many each step has."""
 
     def __init__(self, block: Block) -> None:
-        self._block, self._bounds = block, block.bounds[:-1].tolist()
-        self._fired = np.empty(0, np.uint32)
-        self.n: list[int] = []
-        self.total = 0
+        self._block = block
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget them."""
+        n_parts = self._block.bounds.size - 1
+        self._logs: list[list[NDArray[np.uint32]]] = [[] for _ in range(n_parts)]
+        self._n_log = [np.zeros((n_parts, 0), np.int64)]
 
     def take(self) -> None:
         """Add those of a step."""
-        block, counts = self._block, self._block.n_fired[0].tolist()
-        self._add(
-            [block.fired[0, low : low + n] for low, n in zip(self._bounds, counts, strict=True)]
-        )
+        block = self._block
+        n_log = block.n_fired[0, :, None].copy()
+        low = block.bounds[:-1]
+        self.add([block.fired[0, a : a + n].copy() for a, n in zip(low, n_log[:, 0], strict=True)],
+                 n_log)  # fmt: skip
 
-    def take_stride(self, stride: Stride) -> None:
-        """Add those of some steps."""
-        first = [0] * len(stride.logs)
-        for counts in stride.n_log.T.tolist():
-            last = [low + n for low, n in zip(first, counts, strict=True)]
-            self._add([log[a:b] for log, a, b in zip(stride.logs, first, last, strict=True)])
-            first = last
+    def add(self, logs: Sequence[NDArray[np.uint32]], n_log: Ints) -> None:
+        """Add those of some steps, as of `Stride`."""
+        self._n_log.append(n_log)
+        for kept, log, n in zip(self._logs, logs, n_log.sum(axis=1), strict=True):
+            kept.append(log[:n])
 
-    def _add(self, parts: list[NDArray[np.uint32]]) -> None:
-        """Add those of a step, part by part."""
-        start, n = self.total, sum(part.size for part in parts)
-        self.n.append(n)
-        self.total += n
-        if self.total > self._fired.size:
-            more = np.empty(self.total + self._block.n_neurons, np.uint32)
-            self._fired = np.concatenate([self._fired, more])
-        for part in parts:
-            self._fired[start : start + part.size] = part
-            start += part.size
+    def spikes(self) -> Spikes:
+        """All that were kept."""
+        n_log = np.concatenate(self._n_log, axis=1)
+        stop = np.cumsum(n_log.T).reshape(n_log.T.shape).T  # step by step, part by part
+        neuron = np.empty(n_log.sum(), np.int64)
 
-    def spikes(self, first_step: int) -> tuple[Ints, Ints]:
-        """Steps and global neurons: two of (spike,) int64."""
-        steps = np.arange(first_step, first_step + len(self.n))
-        return np.repeat(steps, self.n), self._block.global_of(self._fired[: self.total])
+        def unroll(part: int) -> None:
+            if self._logs[part]:
+                log = np.concatenate(self._logs[part])
+                cpu.unroll(neuron, log, stop[part], n_log[part], self._block.shift)
+
+        self._block.on_parts(unroll)
+        return n_log.sum(axis=0), neuron
 
 
-def in_order(step: Ints, neuron: Ints) -> tuple[Ints, Ints]:
-    """Spikes by step and neuron, fast where they are a few stretches that are in order."""
-    if not step.size:
-        return step, neuron
-    order = np.argsort((step - step.min()) * (neuron.max() + 1) + neuron, kind="stable")
-    return step[order], neuron[order]
+def merged(each: Sequence[Spikes]) -> Spikes:
+    """Spikes of several blocks, of the same steps, as those of one."""
+    if len(each) == 1:
+        return each[0]
+    of_blocks, neurons = zip(*each, strict=True)
+    n_spikes: Ints = np.sum(of_blocks, axis=0)
+    steps = np.arange(n_spikes.size)
+    step = np.concatenate([np.repeat(steps, n) for n in of_blocks])
+    neuron = np.concatenate(neurons)
+    order = np.argsort(step * (neuron.max(initial=0) + 1) + neuron, kind="stable")  # some runs
+    return n_spikes, neuron[order]

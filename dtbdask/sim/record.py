@@ -1,10 +1,11 @@
-"""Recordings: written window by window in whole chunks, read as lazy xarray."""
+"""Recordings are written window by window, in whole chunks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import zarr
@@ -17,9 +18,7 @@ from dtbdask.graph.network import Network
 from dtbdask.sim.gang import Window
 from dtbdask.sim.observe import assemble, counted_neurons
 from dtbdask.sim.quantities import QUICK, Request
-
-if TYPE_CHECKING:
-    import xarray as xr
+from dtbdask.sim.recording import Recording
 
 
 class Column:
@@ -215,13 +214,12 @@ class Recorder:
             more = assemble(request, self.watch, self._counted, window.seen)
         self.write(
             **request.counts(window.spike_count[:, 0]), **more, bold=window.bold[:, 0],
-            spike_step=window.spike_step, spike_neuron=window.spike_neuron,
+            n_spikes=window.n_spikes, spike_neuron=window.spike_neuron,
         )  # fmt: skip
 
     def write(self, **values: NDArray[Any]) -> None:
-        """Append the rows of one window to the arrays that are recorded."""
-        for name, column in self._columns.items():
-            column.append(values[name])
+        """Append the rows of one window to the arrays that are recorded, all at once."""
+        self._on_columns(lambda name, column: column.append(values[name]))
 
     def rows(self) -> dict[str, int]:
         """Rows of each array that are on disk."""
@@ -233,125 +231,11 @@ class Recorder:
 
     def finish(self) -> Recording:
         """Write the rest and mark the recording complete."""
-        for column in self._columns.values():
-            column.finish()
+        self._on_columns(lambda _, column: column.finish())
         schema.commit(self.group)
         return Recording(self.path)
 
-
-@dataclass(frozen=True)
-class Recording:
-    """A recording on disk.
-
-    Attributes
-    ----------
-    path : pathlib.Path
-    live : bool
-        It may be unfinished: of each array the whole chunks are there.
-    """
-
-    path: Path
-    live: bool = False
-
-    @property
-    def finished(self) -> bool:
-        """Whether everything has been written."""
-        return schema.read_root(self.path).get("status") == "complete"
-
-    def to_xarray(self) -> xr.Dataset:
-        """Lazy, labelled arrays on Dask; nothing is read but the labels.
-
-        Returns
-        -------
-        xarray.Dataset
-            `spike_count (step, population)`, `bold (frame, voxel)`, `spike_step` and
-            `spike_neuron (spike)`, and the others of `dtbdask.schema.RECORDING`, as far as
-            recorded, with times in ms and s and the names of populations and voxels as coordinates.
-            Of a live recording what is there now; call again for more.
-
-        Raises
-        ------
-        StoreError
-            Not a recording, never finished unless live, or damaged.
-        """
-        import dask.array as da
-        import xarray as xr
-
-        group = schema.open_store(self.path, "recording", status="any" if self.live else "complete")
-        root = schema.root_of(group)
-        length = _lengths(group)
-        size = schema.read(group, "population/size")
-        data = xr.Dataset(
-            {
-                name: (
-                    spec.dims,
-                    da.from_zarr(group[name])[: length[spec.dims[0]]],
-                    {"units": spec.unit, "long_name": spec.meaning},
-                )
-                for name, spec in schema.RECORDING.items()
-                if name in group
-            },
-            coords={
-                "population_label": ("population", root["population_labels"]),
-                "population_voxel": ("population", schema.read(group, "population/voxel")),
-                "excitatory": ("population", schema.read(group, "population/excitatory")),
-                "size": ("population", size),
-                "first_neuron": ("population", np.cumsum(size) - size),
-                "voxel_label": ("voxel", root["labels"]),
-            },
-            attrs={
-                k: v for k, v in root.items() if k not in ("labels", "population_labels", "sample")
-            },
-        )
-        dt_s = root["dt_ms"] / 1000
-        if "spike_count" in data:
-            step = np.arange(root["first_step"], root["first_step"] + data.sizes["step"])
-            data = data.assign_coords(time_ms=("step", (step + 1) * root["dt_ms"]))
-        if "bold" in data:
-            first = root["first_step"] // root["frame_steps"]
-            frame = np.arange(first, first + data.sizes["frame"])
-            data = data.assign_coords(time_s=("frame", (frame + 1) * root["frame_steps"] * dt_s))
-        for dim, steps in (("bin", "bin_steps"), ("look", "sample_steps")):
-            if dim in data.sizes:
-                end = root["first_step"] + root[steps] * np.arange(1, data.sizes[dim] + 1)
-                data = data.assign_coords({f"{dim}_time_ms": (dim, end * root["dt_ms"])})
-        if "receptor" in data.sizes:
-            data = data.assign_coords(receptor=("receptor", root["receptors"]))
-        return data
-
-
-def _lengths(group: zarr.Group) -> dict[str, int]:
-    """Rows of each first dimension that all arrays with it have whole.
-
-    Chunks are written whole and in order after their array has grown, so that the number of those
-    that are there says how many rows are.
-    """
-    length: dict[str, int] = {}
-    for name, spec in schema.RECORDING.items():
-        if name in group:
-            array: Any = group[name]
-            rows = min(array.shape[0], array.chunks[0] * array.nchunks_initialized)
-            length[spec.dims[0]] = min(rows, length.get(spec.dims[0], rows))
-    return length
-
-
-def open_recording(path: str | Path, *, live: bool = False) -> Recording:
-    """Handle on a recording.
-
-    Parameters
-    ----------
-    path : path
-    live : bool
-        Also one that is still being written, or was never finished: what is there can be read.
-
-    Returns
-    -------
-    Recording
-
-    Raises
-    ------
-    StoreError
-        Not a recording, never finished unless live, or damaged.
-    """
-    schema.open_store(path, "recording", status="any" if live else "complete")
-    return Recording(Path(path), live)
+    def _on_columns(self, work: Callable[[str, Column], None]) -> None:
+        """Call `work` with the name of each array and its column, each on a thread."""
+        with ThreadPoolExecutor(len(self._columns)) as pool:
+            list(pool.map(work, self._columns, self._columns.values()))

@@ -11,7 +11,8 @@ from dtbdask.graph.network import Network, open_network
 from dtbdask.graph.partition import Partition
 from dtbdask.sim import checkpoint
 from dtbdask.sim.moments import Moments, beside, writing
-from dtbdask.sim.record import Recorder, Recording, open_recording
+from dtbdask.sim.record import Recorder
+from dtbdask.sim.recording import Recording, open_recording
 from dtbdask.sim.session import Session
 
 

@@ -31,8 +31,9 @@ from dtbdask.sim.gang import Window
 from dtbdask.sim.moments import Moments, beside, steps_of, writing
 from dtbdask.sim.protocol import entry, read_change, told_stimulus
 from dtbdask.sim.quantities import Request, Samples, Watch
-from dtbdask.sim.raster import in_order
-from dtbdask.sim.record import Recorder, Recording
+from dtbdask.sim.raster import merged
+from dtbdask.sim.record import Recorder
+from dtbdask.sim.recording import Recording
 from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.stimuli import Bound, Stimulus, bind, drive_of, read_stimulus, written
 
@@ -383,12 +384,12 @@ class Session:
         if self._haemodynamics is None:
             counts = np.concatenate([window.spike_count for window in windows], axis=1)
             bold = np.concatenate([window.bold for window in windows], axis=1)
-            return Window(counts, bold, windows[0].spike_step, windows[0].spike_neuron, seen)
+            n_spikes, neurons = windows[0].spikes
+            return Window(first, counts, bold, n_spikes, neurons, seen)
         counts = np.stack([window.spike_count for window in windows]).sum(axis=0, dtype=np.int32)
-        steps = np.concatenate([window.spike_step for window in windows])
-        neurons = np.concatenate([window.spike_neuron for window in windows])
         bold = self._haemodynamics.advance(counts, first, self.frame_steps)
-        return Window(counts, bold, *in_order(steps, neurons), seen)
+        n_spikes, neurons = merged([window.spikes for window in windows])
+        return Window(first, counts, bold, n_spikes, neurons, seen)
 
     def set(
         self, parameter: str, value: ArrayLike, *, population: str | ArrayLike | None = None,

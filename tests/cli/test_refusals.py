@@ -7,7 +7,7 @@ from command import SIZE, call, done, figures, in_process, refused, snapshot
 
 from dtbdask import schema
 from dtbdask.brain.connectome import write_connectome
-from dtbdask.sim.record import open_recording
+from dtbdask.sim.recording import open_recording
 from dtbdask.sim.session import Session
 
 

@@ -17,7 +17,8 @@ from dtbdask.errors import InputError, StoreError, StoreExistsError
 from dtbdask.graph.build import build
 from dtbdask.sim import checkpoint
 from dtbdask.sim.moments import Moments, beside, writing
-from dtbdask.sim.record import Recorder, open_recording
+from dtbdask.sim.record import Recorder
+from dtbdask.sim.recording import open_recording
 from dtbdask.sim.restart import resume_run
 from dtbdask.sim.session import Session
 
@@ -123,7 +124,7 @@ def test_checkpoints_leave_no_mark_on_a_recording(network, meant, tmp_path):
     same_recording(tmp_path / "run.zarr", meant)
 
 
-@pytest.mark.parametrize("lost", ["bold", "population/size", "spike_step"])
+@pytest.mark.parametrize("lost", ["bold", "population/size", "n_spikes"])
 def test_a_recording_hardly_begun_is_resumed_too(network, meant, tmp_path, monkeypatch, lost):
     """Killed while its arrays were made."""
 

@@ -14,7 +14,7 @@ from distributed import Client, LocalCluster
 from dtbdask import cli
 from dtbdask.graph.build import build
 from dtbdask.graph.network import open_network
-from dtbdask.sim.record import open_recording
+from dtbdask.sim.recording import open_recording
 from dtbdask.sim.session import Session
 
 ORACLE = Path(__file__).resolve().parents[3] / "shared" / "oracle" / "n2k"

@@ -46,7 +46,8 @@ def seen(session, n_steps):
     """All that a session shows of some steps, and the state at their end."""
     window = vars(session.advance(n_steps, spikes=True))
     state = {name: session.state(name) for name in STATE}
-    return {name: values for name, values in window.items() if name != "seen"} | state
+    arrays = {name: values for name, values in window.items() if isinstance(values, np.ndarray)}
+    return arrays | state
 
 
 def same(one, other):

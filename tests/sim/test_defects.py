@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import zarr
 from kept import as_import
 from networks import make_network
 
 from dtbdask.sim.block import Block
+from dtbdask.sim.recording import open_recording
 from dtbdask.sim.session import Session
 from dtbdask.sim.spec import BlockSpec
 
@@ -143,8 +143,8 @@ def test_scripted_spikes_do_not_restart_with_a_second_run(tmp_path, seconds):
             found = session.step
         assert found == 40
         assert session.advance(40, spikes=True).spike_neuron.size == 0
-    groups = [zarr.open_group(tmp_path / str(k), mode="r") for k in range(2)]
-    steps, neurons = (np.concatenate([g[name][:] for g in groups])
+    found = [open_recording(tmp_path / str(k)).to_xarray() for k in range(2)]
+    steps, neurons = (np.concatenate([run[name].values for run in found])
                       for name in ("spike_step", "spike_neuron"))  # fmt: skip
     assert (steps.tolist(), neurons.tolist()) == script
 

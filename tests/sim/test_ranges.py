@@ -72,7 +72,7 @@ def test_spikes_and_state_are_the_oracles_for_any_partition(network, meant, data
         assert session.partition is made
         windows = [session.advance(n, spikes=True) for n in pieces]
         joined = windows[0]
-        for name in ("spike_step", "spike_neuron"):
+        for name in ("n_spikes", "spike_neuron"):
             setattr(joined, name, np.concatenate([getattr(window, name) for window in windows]))
         is_meant(session, joined, meant)
 

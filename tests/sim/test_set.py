@@ -11,7 +11,7 @@ from oracle import Oracle
 
 from dtbdask.errors import InputError
 from dtbdask.graph.parameters import Parameters
-from dtbdask.sim.record import open_recording
+from dtbdask.sim.recording import open_recording
 from dtbdask.sim.session import Session
 
 SEED, STEPS = 7, 60

@@ -1,0 +1,25 @@
+"""Steps of spikes from how many each step has."""
+
+import dask.array as da
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtbdask.sim.steps import SpikeSteps
+
+
+@given(
+    n_spikes=st.lists(st.integers(0, 4), max_size=20),
+    first=st.integers(0, 1000),
+    within=st.slices(70).filter(lambda within: within.step in (None, 1)),
+    chunk=st.integers(1, 30),
+)
+def test_any_stretch_is_that_of_the_whole(n_spikes, first, within, chunk):
+    whole = np.repeat(first + np.arange(len(n_spikes)), n_spikes)
+    steps = SpikeSteps(np.array(n_spikes, np.int64), first)
+    assert len(steps) == whole.size
+    np.testing.assert_array_equal(steps[within], whole[within])
+    np.testing.assert_array_equal(steps[(within,)], whole[within])
+    lazy = da.from_array(steps, chunks=chunk)
+    np.testing.assert_array_equal(lazy[within].compute(scheduler="synchronous"), whole[within])
+    assert lazy.compute(scheduler="synchronous").dtype == np.int64
