@@ -10,9 +10,10 @@ from typing import Any, Protocol
 from dask.utils import parse_timedelta
 
 from dtbdask import config
-from dtbdask.errors import InputError, SessionError
+from dtbdask.errors import InputError, SessionError, whole_number
 from dtbdask.graph.partition import Partition
 from dtbdask.sim.gang import Gang
+from dtbdask.sim.grid import best_row
 from dtbdask.sim.spec import BlockSpec
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,8 @@ class Workers:
             for place, (gang, where) in enumerate(zip(self._gangs, self._workers, strict=True))
         ]
         try:
-            self._submit(worker.gather, [(spec, addresses, partition) for spec in specs])
+            row = _row([host for host, _ in addresses]) if size > 1 else 0
+            self._submit(worker.gather, [(spec, addresses, partition, row) for spec in specs])
         except BaseException:
             self.close()
             raise
@@ -150,6 +152,12 @@ class Workers:
 def workers(client: Any) -> list[str]:
     """Addresses of the workers of a cluster, sorted."""
     return sorted(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def _row(hosts: list[str]) -> int:
+    """Blocks of a row of the grid over which spikes travel; 0 where each block meets all others."""
+    least = whole_number("dtbdask.session.grid-from", config.get("session.grid-from"), 2)
+    return best_row(hosts) if len(hosts) >= least else 0
 
 
 def _timeout() -> float:

@@ -16,6 +16,7 @@ import selectors
 import socket
 import struct
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -143,22 +144,28 @@ class Tcp:
         self.rank, self.size, self.timeout = rank, size, timeout
         self._token = token
         self._peers: dict[int, _Peer] = {}
+        self._awaited: set[int] = set()
         self._selector = selectors.DefaultSelector()
         self._listener = socket.create_server((host, 0), backlog=size)
         self.address: tuple[str, int] = (host, self._listener.getsockname()[1])
         self._step = -1
         self._left = False
 
-    def connect(self, addresses: list[tuple[str, int]]) -> None:
+    def connect(
+        self, addresses: list[tuple[str, int]], peers: Collection[int] | None = None
+    ) -> None:
         """Connect to every lower rank and accept every higher one.
 
         Parameters
         ----------
         addresses : list of (host, port)
             Where each rank listens.
+        peers : collection of int, optional
+            Ranks to connect with, each of which has this one among its own; all by default.
         """
+        self._awaited = set(range(self.size) if peers is None else peers) - {self.rank}
         deadline = time.monotonic() + self._patience()
-        for peer in range(self.rank):
+        for peer in sorted(p for p in self._awaited if p < self.rank):
             try:
                 sock = socket.create_connection(addresses[peer], timeout=self.timeout)
             except OSError as error:
@@ -168,7 +175,7 @@ class Tcp:
             except OSError as error:
                 raise self._lost("connect", peer, error) from error
             self._join(peer, sock)
-        while len(self._peers) < self.size - 1:
+        while len(self._peers) < len(self._awaited):
             self._accept(deadline)
         self._listener.close()
 
@@ -177,12 +184,12 @@ class Tcp:
         try:
             sock, _ = self._listener.accept()
         except OSError as error:
-            waiting = [p for p in range(self.rank + 1, self.size) if p not in self._peers]
+            waiting = sorted(self._awaited - set(self._peers))
             raise self._lost("connect", waiting[0], error) from error
         hello = _hello(sock)
         if hello is not None:
             token, peer = hello
-            expected = self.rank < peer < self.size and peer not in self._peers
+            expected = self.rank < peer and peer in self._awaited - set(self._peers)
             if expected and hmac.compare_digest(token, self._token):
                 self._join(peer, sock)
                 return

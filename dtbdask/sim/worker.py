@@ -16,6 +16,7 @@ from dtbdask.errors import SessionError
 from dtbdask.graph.partition import Partition
 from dtbdask.sim.exchange import Tcp
 from dtbdask.sim.gang import Gang
+from dtbdask.sim.grid import Grid, Routes
 from dtbdask.sim.spec import BlockSpec
 
 
@@ -62,14 +63,16 @@ def leave(gang_id: str, dask_worker: Worker) -> None:
 
 
 def gather(
-    gang_id: str, spec: BlockSpec, addresses: list[tuple[str, int]], partition: Partition
+    gang_id: str, spec: BlockSpec, addresses: list[tuple[str, int]], partition: Partition, row: int
 ) -> None:
-    """Make the block of this worker live and meet the others."""
+    """Make the block of this worker live and meet the others; with `row`, those of its grid."""
     home = _home(get_worker())
     exchange = _mine(home.exchanges, gang_id)
-    gang = Gang([spec], [exchange], partition)
+    gang = Gang([spec], [Grid(exchange, row) if row else exchange], partition)
     if partition.n_blocks > 1:
-        exchange.connect(addresses)
+        exchange.connect(
+            addresses, Routes(exchange.size, row).neighbours(exchange.rank) if row else None
+        )
     gang.introduce()
     home.gangs[gang_id] = gang
 

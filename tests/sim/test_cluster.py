@@ -12,6 +12,7 @@ import pytest
 from distributed import Client, LocalCluster
 from networks import delayed, make_brain, make_network, resized
 
+from dtbdask.cluster import connect
 from dtbdask.errors import DTBDaskError, InputError
 from dtbdask.graph.build import build
 from dtbdask.graph.partition import Partition
@@ -101,6 +102,16 @@ def test_delays_and_seldom_swaps_are_those_of_one_process(workers, whole_voxels)
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a.spike_step, b.spike_step)
         np.testing.assert_array_equal(a.spike_neuron, b.spike_neuron)
+
+
+def test_spikes_that_travel_over_a_grid_are_the_same(network, meant):
+    with (
+        dask.config.set({"dtbdask.session.grid-from": 2}),
+        connect("local", workers=5, processes=False) as client,
+        Session(network, client, seed=SEED, tr_s=0.1) as session,
+    ):
+        assert session.partition.n_blocks == 5
+        same(session.advance(600, spikes=True), meant)
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
