@@ -64,8 +64,8 @@ _WHERE = {
     "export_sonata": "graph.sonata.exporting",
     "connect": "cluster",
     "Session": "sim.session",
-    "Recording": "sim.record",
-    "open_recording": "sim.record",
+    "Recording": "sim.recording",
+    "open_recording": "sim.recording",
     "assimilate": "assim.cycle",
     "open_posterior": "assim.cycle",
 }

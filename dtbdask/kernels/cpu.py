@@ -18,7 +18,10 @@ from dtbdask.kernels.cpu_integrate import integrate
 from dtbdask.kernels.cpu_machine import AHEAD, prefetch, prefetch_row
 from dtbdask.kernels.cpu_wire import alias, wire
 
-__all__ = ["alias", "balloon", "census", "deliver", "integrate", "select", "unroll", "wire"]
+__all__ = [
+    "alias", "balloon", "census", "count_heard", "deliver", "integrate", "place_heard", "unroll",
+    "wire",
+]  # fmt: skip
 
 
 @njit(nogil=True, cache=True)
@@ -67,36 +70,55 @@ def deliver(
 
 
 @njit(nogil=True, cache=True)
-def select(
-    out: NDArray[np.uint32], fired: NDArray[np.uint32], n_fired: NDArray[np.int64],
-    bounds: NDArray[np.int64], position: NDArray[np.int64],
-) -> int:  # fmt: skip
-    """Positions, in a peer's list of the neurons it hears, of those that fired.
+def count_heard(
+    count: NDArray[np.int64], fired: NDArray[np.uint32], n_fired: NDArray[np.int64],
+    bounds: NDArray[np.int64], indptr: NDArray[np.int64], peer: NDArray[np.uint32],
+) -> None:  # fmt: skip
+    """Count the fired neurons that each peer hears.
 
     Parameters
     ----------
-    out : (neuron,) uint32
-        Written.
+    count : (peer,) int64
+        Added to.
     fired : (neuron,) uint32
         Local indices; list `k` starts at `bounds[k]` and has `n_fired[k]`.
     n_fired : (list,) int64
     bounds : (list_edge,) int64
-    position : (neuron,) int64
-        Position of each local neuron in the peer's list, or -1.
-
-    Returns
-    -------
-    int
-        How many were written.
+    indptr : (neuron_edge,) int64
+        Entries of each neuron.
+    peer : (entry,) uint32
+        Who hears it.
     """
-    n = 0
     for part in range(n_fired.size):
-        for k in range(n_fired[part]):
-            at = position[fired[bounds[part] + k]]
-            if at >= 0:
-                out[n] = at
-                n += 1
-    return n
+        for k in range(bounds[part], bounds[part] + n_fired[part]):
+            for e in range(indptr[fired[k]], indptr[fired[k] + 1]):
+                count[peer[e]] += 1
+
+
+@njit(nogil=True, cache=True)
+def place_heard(
+    out: NDArray[np.uint32], cursor: NDArray[np.int64], fired: NDArray[np.uint32],
+    n_fired: NDArray[np.int64], bounds: NDArray[np.int64], indptr: NDArray[np.int64],
+    peer: NDArray[np.uint32], place: NDArray[np.uint32],
+) -> None:  # fmt: skip
+    """Write the places, in the list of each peer that hears them, of the neurons that fired.
+
+    Parameters
+    ----------
+    out : (spike,) uint32
+        Written: the places of one peer after those of the other, each in the order of `fired`.
+    cursor : (peer,) int64
+        Where those of each peer begin; moved to where they end.
+    fired, n_fired, bounds, indptr, peer
+        As of `count_heard`.
+    place : (entry,) uint32
+        Place of the neuron in the list of that peer.
+    """
+    for part in range(n_fired.size):
+        for k in range(bounds[part], bounds[part] + n_fired[part]):
+            for e in range(indptr[fired[k]], indptr[fired[k] + 1]):
+                out[cursor[peer[e]]] = place[e]
+                cursor[peer[e]] += 1
 
 
 @njit(nogil=True, cache=True)

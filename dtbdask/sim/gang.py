@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from dtbdask.errors import SessionError
 from dtbdask.graph.partition import Partition
-from dtbdask.kernels import cpu
 from dtbdask.sim import checkpoint
+from dtbdask.sim.asked import Asked
 from dtbdask.sim.block import Block
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.changes import Change, Held
@@ -98,7 +98,7 @@ class Gang:
             self.haemodynamics = Haemodynamics(spec.network.populations, spec.members, spec.dt_ms)
         self._before: list[tuple[Held, frozenset[str]]] = []
         self._rows: list[list[NDArray[np.uint32]]] = []
-        self._position: list[list[Ints]] = []
+        self._asked: list[Asked] = []
         self._swaps: list[Swaps] = []
 
     @classmethod
@@ -124,7 +124,7 @@ class Gang:
             exchange.post(-1, [np.append(soon, ids).astype(np.uint32) for soon, ids in told])
         for block, exchange, soon in zip(self.blocks, self.exchanges, soonest, strict=True):
             asked = exchange.wait(-1)
-            self._position.append([_positions(ids[1:], block.n_neurons) for ids in asked])
+            self._asked.append(Asked([ids[1:] for ids in asked], block.n_neurons))
             self._swaps.append(Swaps.agreed(soon, asked))
 
     def advance(
@@ -233,10 +233,10 @@ class Gang:
         if self.partition.n_blocks == 1:
             return
         due = []
-        for block, exchange, positions, swaps in zip(
-            self.blocks, self.exchanges, self._position, self._swaps, strict=True
+        for block, exchange, peers, swaps in zip(
+            self.blocks, self.exchanges, self._asked, self._swaps, strict=True
         ):
-            swaps.add([_select(block, position) for position in positions])
+            swaps.add(peers.of(block))
             due.append(swaps.due(last=last))
             exchange.post(step, swaps.take(due[-1]))
         for block, exchange, rows, n_steps in zip(
@@ -337,19 +337,6 @@ def _observer(block: Block, watch: Watch, n_steps: int) -> Observer:
 
     assert isinstance(block, CudaBlock)
     return CudaObserver(block, watch, n_steps)
-
-
-def _positions(asked: NDArray[np.uint32], n: int) -> Ints:
-    """Position of each local neuron in the list a peer asked for, or -1."""
-    position = np.full(n, -1, np.int64)
-    position[asked] = np.arange(asked.size)
-    return position
-
-
-def _select(block: Block, position: Ints) -> NDArray[np.uint32]:
-    out = np.empty(int(block.n_fired[0].sum()), np.uint32)
-    n = cpu.select(out, block.fired[0], block.n_fired[0], block.bounds, position)
-    return out[:n]
 
 
 def _receive(

@@ -37,10 +37,17 @@ class SpikeSteps:
         return self.shape[0]
 
     def __getitem__(self, at: Any) -> Ints:
-        """Steps of the spikes of a slice of step 1: (spike,) int64."""
+        """Steps of the spikes at an index, of a slice or of several indices: int64."""
         (within,) = at if isinstance(at, tuple) else (at,)
-        start, stop, _ = within.indices(self.shape[0])
+        if not isinstance(within, slice):
+            index = np.asarray(within)
+            index = np.where(index < 0, index + len(self), index)
+            steps: Ints = self._first + np.searchsorted(self._stop, index, side="right")
+            return steps
+        start, stop, stride = within.indices(len(self))
+        if stride != 1:
+            return self[np.arange(start, stop, stride)]
         low, high = np.searchsorted(self._stop, [start, max(start, stop - 1)], side="right")
         ends = np.clip(self._stop[low : high + 1], start, max(start, stop))
-        steps = np.arange(self._first + low, self._first + low + ends.size)
-        return np.repeat(steps, np.diff(ends, prepend=start))
+        of_ends = np.arange(self._first + low, self._first + low + ends.size)
+        return np.repeat(of_ends, np.diff(ends, prepend=start))

@@ -1,0 +1,61 @@
+"""What each peer asked to hear: the neurons of its list, found from those that fired.
+
+A peer names the neurons it hears once, as a list, and is told the places in that list of those that
+fired. Kept by neuron, the lists take 8 bytes for each neuron and peer that hears it, and a spike
+costs as much as it has hearers, however many blocks there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtbdask.errors import ExchangeError
+from dtbdask.kernels import cpu
+from dtbdask.sim.block import Block
+
+Ids = NDArray[np.uint32]
+
+
+class Asked:
+    """Lists of all peers, by neuron.
+
+    Parameters
+    ----------
+    lists : sequence of (asked,) uint32
+        Local neurons that each peer hears, none of them twice.
+    n_neurons : int
+
+    Raises
+    ------
+    ExchangeError
+        A list names a neuron that is not there.
+    """
+
+    def __init__(self, lists: Sequence[Ids], n_neurons: int) -> None:
+        size = [ids.size for ids in lists]
+        neuron = np.concatenate([*lists, np.zeros(0, np.uint32)])
+        if neuron.max(initial=0) >= n_neurons:
+            raise ExchangeError(
+                f"a peer asks for neuron {neuron.max():,} of a block of {n_neurons:,}: blocks are "
+                "not of one network"
+            )
+        order = np.argsort(neuron, kind="stable")
+        self._indptr = np.zeros(n_neurons + 1, np.int64)
+        np.cumsum(np.bincount(neuron, minlength=n_neurons), out=self._indptr[1:])
+        self._peer = np.repeat(np.arange(len(lists), dtype=np.uint32), size)[order]
+        places = [np.arange(n, dtype=np.uint32) for n in size]
+        self._place = np.concatenate([*places, np.zeros(0, np.uint32)])[order]
+        self._n_peers = len(lists)
+
+    def of(self, block: Block) -> list[Ids]:
+        """Places, in the list of each peer, of the neurons that fired in the last step."""
+        stop = np.zeros(self._n_peers + 1, np.int64)
+        heard = (block.fired[0], block.n_fired[0], block.bounds, self._indptr, self._peer)
+        cpu.count_heard(stop[1:], *heard)
+        np.cumsum(stop, out=stop)
+        found = np.empty(stop[-1], np.uint32)
+        cpu.place_heard(found, stop[:-1].copy(), *heard, self._place)
+        return np.split(found, stop[1:-1])
