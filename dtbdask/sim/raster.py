@@ -62,16 +62,13 @@ class _Kept:
     def take(self) -> None:
         """Add those of a step."""
         block = self._block
-        n_log = block.n_fired[0, :, None].copy()
-        low = block.bounds[:-1]
-        self.add([block.fired[0, a : a + n].copy() for a, n in zip(low, n_log[:, 0], strict=True)],
-                 n_log)  # fmt: skip
+        self.add([block.fired[0, low:] for low in block.bounds[:-1]], block.n_fired[0, :, None])
 
     def add(self, logs: Sequence[NDArray[np.uint32]], n_log: Ints) -> None:
         """Add those of some steps, as of `Stride`."""
-        self._n_log.append(n_log)
+        self._n_log.append(n_log.copy())
         for kept, log, n in zip(self._logs, logs, n_log.sum(axis=1), strict=True):
-            kept.append(log[:n])
+            kept.append(log[:n].copy())
 
     def spikes(self) -> Spikes:
         """All that were kept."""
