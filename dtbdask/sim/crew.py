@@ -12,6 +12,7 @@ from dask.utils import parse_timedelta
 from dtbdask import config
 from dtbdask.errors import InputError, SessionError
 from dtbdask.graph.partition import Partition
+from dtbdask.sim.exchange_choice import chosen
 from dtbdask.sim.gang import Gang
 from dtbdask.sim.spec import BlockSpec
 
@@ -19,7 +20,9 @@ logger = logging.getLogger(__name__)
 
 
 class Crew(Protocol):
-    """Something that can ask every gang the same thing."""
+    """Something that can ask every gang the same thing; `exchange` is how its blocks are joined."""
+
+    exchange: str
 
     def call(self, method: str, *arguments: Any) -> list[Any]:
         """Call a method of every gang; results in the order of the blocks or members."""
@@ -35,9 +38,14 @@ class Here:
     ----------
     specs : list of BlockSpec
     partition : Partition
+    exchange : {"auto"}
+        What is asked for; blocks of one process need none.
     """
 
-    def __init__(self, specs: list[BlockSpec], partition: Partition) -> None:
+    def __init__(
+        self, specs: list[BlockSpec], partition: Partition, exchange: str = "auto"
+    ) -> None:
+        self.exchange = chosen(exchange, partition.n_blocks, None, [])
         self._gang = Gang.local(specs, partition)
 
     def call(self, method: str, *arguments: Any) -> list[Any]:
@@ -60,9 +68,18 @@ class Workers:
         Its blocks are those of the specs, which exchange spikes; or it has one block, and each spec
         is a whole network with members of its own.
     client : distributed.Client
+    exchange : {"auto", "shm", "tcp", "ucx"}
+        What is asked for.
+
+    Attributes
+    ----------
+    exchange : {"loopback", "shm", "tcp", "ucx"}
+        What was taken.
     """
 
-    def __init__(self, specs: list[BlockSpec], partition: Partition, client: Any) -> None:
+    def __init__(
+        self, specs: list[BlockSpec], partition: Partition, client: Any, exchange: str = "auto"
+    ) -> None:
         from dtbdask.sim import worker
 
         self._client = client
@@ -75,16 +92,17 @@ class Workers:
                 f"blocks is {len(specs)}, but the cluster has {len(self._workers)} workers; "
                 "use fewer blocks or add workers"
             )
+        self.exchange = chosen(exchange, partition.n_blocks, client, self._workers)
         client.register_plugin(worker.Home())
-        token, timeout = secrets.token_bytes(32), _timeout()
+        end = secrets.token_bytes(32), _timeout()
         size = partition.n_blocks
-        addresses = [
-            client.run(worker.listen, gang, place % size, size, token, timeout, workers=[where])[
-                where
-            ]
-            for place, (gang, where) in enumerate(zip(self._gangs, self._workers, strict=True))
-        ]
         try:
+            addresses = [
+                client.run(
+                    worker.listen, gang, self.exchange, place % size, size, *end, workers=[where]
+                )[where]
+                for place, (gang, where) in enumerate(zip(self._gangs, self._workers, strict=True))
+            ]
             self._submit(worker.gather, [(spec, addresses, partition) for spec in specs])
         except BaseException:
             self.close()

@@ -84,6 +84,28 @@ def test_spikes_and_bold_are_those_of_one_process(workers, network, meant, tmp_p
     assert held(workers) == 0, "a closed session left something on the workers"
 
 
+@pytest.mark.parametrize("exchange", ["shm", "tcp"])
+def test_any_exchange_gives_the_same_spikes(workers, network, meant, exchange):
+    with Session(network, workers, seed=SEED, tr_s=0.1, exchange=exchange) as session:
+        assert session.exchange == exchange
+        same(session.advance(600, spikes=True), meant)
+    assert held(workers) == 0
+
+
+def test_workers_of_one_host_share_memory_unless_there_is_nothing_to_exchange(
+    workers, network, caplog
+):
+    with caplog.at_level("INFO"), Session(network, workers) as session:
+        assert session.exchange == "shm"
+    assert "blocks exchange spikes by shm: all workers are on one host" in caplog.text
+    for alone in ({"blocks": 1}, {"members": 2}):
+        with Session(network, workers, **alone) as session:
+            assert session.exchange == "loopback"
+        with pytest.raises(InputError, match="exchange is 'tcp', but there is one block"):
+            Session(network, workers, exchange="tcp", **alone)
+    assert held(workers) == 0
+
+
 @pytest.mark.parametrize("whole_voxels", [True, False])
 def test_delays_and_seldom_swaps_are_those_of_one_process(workers, whole_voxels):
     network = make_network(voxels=4, neurons=2400, degree=30, **DRIVE)
