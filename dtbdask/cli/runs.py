@@ -95,7 +95,7 @@ def run(
     }  # fmt: skip
     opened = open_network(network)
     place = nullcontext(None) if cluster == "none" else connect(cluster, workers=workers)
-    how = {"seed": seed, "tr_s": tr, "device": device, "exchange": exchange}
+    how: dict[str, Any] = {"seed": seed, "tr_s": tr, "device": device, "exchange": exchange}
     with place as client, Session(opened, client, **how) as session:
         quantities = [quantity.strip() for quantity in record.split(",")]
         session.check_run(seconds, quantities, recording, **options)
