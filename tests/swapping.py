@@ -1,18 +1,21 @@
 """Processes that swap random lists over an exchange, which each of them knows beforehand."""
 
 import hashlib
+import importlib.util
 import multiprocessing
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dtbdask.errors import ExchangeError
 from dtbdask.sim.exchange_choice import opened
 
 BANK = np.random.default_rng(7).integers(0, 2**32, 300_000, dtype=np.uint32)
 TIMEOUT = 60.0
+NEEDS_UCX = pytest.mark.skipif(importlib.util.find_spec("ucxx") is None, reason="needs UCXX")
 
 
 def list_of(step, source, target):

@@ -106,4 +106,8 @@ def opened(
         from dtbdask.sim.exchange_shm import Shm
 
         return Shm(rank, size, token, timeout)
+    if exchange == "ucx":
+        from dtbdask.sim.exchange_ucx import Ucx
+
+        return Ucx(rank, size, token, timeout)
     return Tcp(rank, size, token, interface, timeout)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 from networks import delayed, make_brain, make_network, resized
+from swapping import NEEDS_UCX
 
-from dtbdask.errors import DTBDaskError, InputError
+from dtbdask.errors import DTBDaskError, InputError, MissingDependencyError
 from dtbdask.graph.build import build
 from dtbdask.graph.partition import Partition
 from dtbdask.sim.session import Session
@@ -84,11 +85,18 @@ def test_spikes_and_bold_are_those_of_one_process(workers, network, meant, tmp_p
     assert held(workers) == 0, "a closed session left something on the workers"
 
 
-@pytest.mark.parametrize("exchange", ["shm", "tcp"])
+@pytest.mark.parametrize("exchange", ["shm", "tcp", pytest.param("ucx", marks=NEEDS_UCX)])
 def test_any_exchange_gives_the_same_spikes(workers, network, meant, exchange):
     with Session(network, workers, seed=SEED, tr_s=0.1, exchange=exchange) as session:
         assert session.exchange == exchange
         same(session.advance(600, spikes=True), meant)
+    assert held(workers) == 0
+
+
+@pytest.mark.skipif(not NEEDS_UCX.args[0], reason="UCXX is there")
+def test_an_exchange_without_its_library_is_an_error_and_leaves_nothing(workers, network):
+    with pytest.raises(MissingDependencyError, match="exchange is 'ucx', but UCXX is missing"):
+        Session(network, workers, exchange="ucx")
     assert held(workers) == 0
 
 

@@ -6,18 +6,20 @@ import re
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from swapping import remains
+from swapping import NEEDS_UCX, remains
 
-from dtbdask.errors import CapacityError, ExchangeError
+from dtbdask.errors import CapacityError, ExchangeError, MissingDependencyError
 from dtbdask.sim.exchange import HEADER, HELLO, LOADING, Loopback, Tcp
 from dtbdask.sim.exchange_shm import LARGEST as RING
 from dtbdask.sim.exchange_shm import Shm
+from dtbdask.sim.exchange_ucx import Ucx
 
 TOKEN = b"t" * 32
 NOTHING = np.zeros(0, np.uint32)
@@ -377,3 +379,16 @@ class TestShm(MeetingTests):
             end.close()
         assert not remains(TOKEN)
         assert set(os.listdir("/proc/self/fd")) == before
+
+
+@NEEDS_UCX
+class TestUcx(MeetingTests):
+    def end(self, rank, size, timeout=20.0, token=TOKEN):
+        return Ucx(rank, size, token, timeout)
+
+
+def test_without_its_library_ucx_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ucxx", None)
+    monkeypatch.setitem(sys.modules, "ucxx._lib.libucxx", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'dtbdask\[ucx\]'"):
+        Ucx(0, 2, TOKEN, 5.0)

@@ -4,9 +4,9 @@ import secrets
 import time
 
 import pytest
-from swapping import remains, ring
+from swapping import NEEDS_UCX, remains, ring
 
-KINDS = ["shm", "tcp"]
+KINDS = ["shm", "tcp", pytest.param("ucx", marks=NEEDS_UCX)]
 
 
 @pytest.fixture
