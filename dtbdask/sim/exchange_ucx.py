@@ -189,7 +189,7 @@ class Ucx(End):
         peer.receiving.check_error()
         message, peer.receiving, peer.incoming = peer.incoming, None, None
         assert message is not None
-        step, _ = HEADER.unpack_from(message)
+        step, _ = HEADER.unpack_from(message.data)
         if step != self._step:
             raise self._lost(self._phase, rank, f"it is at step {step}")
         peer.ids = message[HEADER.size :].view(np.uint32)
