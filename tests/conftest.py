@@ -1,7 +1,11 @@
-"""What all tests share: nobody looks, so nothing is told of progress."""
+"""What all tests share: nobody looks, so nothing is told of progress, and none is timed."""
 
 import dask
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("dtbdask", deadline=None)
+hypothesis.settings.load_profile("dtbdask")
 
 
 @pytest.fixture(autouse=True, scope="session")

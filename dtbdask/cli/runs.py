@@ -63,6 +63,10 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
     help="Where it runs; the spikes are the same.",
 )  # fmt: skip
+@click.option(
+    "--exchange", type=click.Choice(["auto", "shm", "tcp", "ucx"]), default="auto",
+    show_default=True, help="How workers hand each other spikes.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace a recording that is there.")
 @click.option(
     "--checkpoint-every", type=float, help="Biological time between checkpoints, s: see resume."
@@ -73,7 +77,7 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
 def run(
     network: Path, recording: Path, seconds: float, burn_in: float, record: str,
     bin_ms: float | None, sample: tuple[str, ...], sample_every: float | None, seed: int,
-    tr: float, cluster: str, workers: int, device: str, overwrite: bool,
+    tr: float, cluster: str, workers: int, device: str, exchange: str, overwrite: bool,
     checkpoint_every: float | None, checkpoint_wall: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Simulate NETWORK and write RECORDING (a new .zarr)."""
@@ -91,7 +95,8 @@ def run(
     }  # fmt: skip
     opened = open_network(network)
     place = nullcontext(None) if cluster == "none" else connect(cluster, workers=workers)
-    with place as client, Session(opened, client, seed=seed, tr_s=tr, device=device) as session:
+    how: dict[str, Any] = {"seed": seed, "tr_s": tr, "device": device, "exchange": exchange}
+    with place as client, Session(opened, client, **how) as session:
         quantities = [quantity.strip() for quantity in record.split(",")]
         session.check_run(seconds, quantities, recording, **options)
         if burn_in:

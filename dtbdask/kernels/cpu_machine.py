@@ -90,7 +90,7 @@ def prefetch_row(target: Any, indptr: Any, row: Any) -> None:
         prefetch(target, e)
 
 
-_give_way: Any = types.ExternalFunction("sched_yield", types.int32())
+give_way: Any = types.ExternalFunction("sched_yield", types.int32())
 
 LINE = 8
 """Numbers of 64 bits in a line of the cache."""
@@ -114,4 +114,4 @@ def meet(arrived: Any, part: Any, moment: Any) -> None:
         while acquire(arrived, other * LINE) < moment:
             looks += 1
             if looks % _PATIENCE == 0:
-                _give_way()
+                give_way()

@@ -6,12 +6,14 @@ import logging
 import secrets
 import uuid
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from dask.utils import parse_timedelta
 
 from dtbdask import config
 from dtbdask.errors import InputError, SessionError, whole_number
 from dtbdask.graph.partition import Partition
+from dtbdask.sim.exchange_choice import chosen
 from dtbdask.sim.gang import Gang
 from dtbdask.sim.grid import best_row
 from dtbdask.sim.spec import BlockSpec
@@ -20,7 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 class Crew(Protocol):
-    """Something that can ask every gang the same thing."""
+    """Something that can ask every gang the same thing; `exchange` is how its blocks are joined."""
+
+    exchange: str
 
     def call(self, method: str, *arguments: Any) -> list[Any]:
         """Call a method of every gang; results in the order of the blocks or members."""
@@ -36,9 +40,14 @@ class Here:
     ----------
     specs : list of BlockSpec
     partition : Partition
+    exchange : {"auto"}
+        What is asked for; blocks of one process need none.
     """
 
-    def __init__(self, specs: list[BlockSpec], partition: Partition) -> None:
+    def __init__(
+        self, specs: list[BlockSpec], partition: Partition, exchange: str = "auto"
+    ) -> None:
+        self.exchange = chosen(exchange, partition.n_blocks, None, [])
         self._gang = Gang.local(specs, partition)
 
     def call(self, method: str, *arguments: Any) -> list[Any]:
@@ -61,9 +70,18 @@ class Workers:
         Its blocks are those of the specs, which exchange spikes; or it has one block, and each spec
         is a whole network with members of its own.
     client : distributed.Client
+    exchange : {"auto", "shm", "tcp", "ucx"}
+        What is asked for.
+
+    Attributes
+    ----------
+    exchange : {"loopback", "shm", "tcp", "ucx"}
+        What was taken.
     """
 
-    def __init__(self, specs: list[BlockSpec], partition: Partition, client: Any) -> None:
+    def __init__(
+        self, specs: list[BlockSpec], partition: Partition, client: Any, exchange: str = "auto"
+    ) -> None:
         from dtbdask.sim import worker
 
         self._client = client
@@ -76,17 +94,18 @@ class Workers:
                 f"blocks is {len(specs)}, but the cluster has {len(self._workers)} workers; "
                 "use fewer blocks or add workers"
             )
+        self.exchange = chosen(exchange, partition.n_blocks, client, self._workers)
         client.register_plugin(worker.Home())
-        token, timeout = secrets.token_bytes(32), _timeout()
+        end = secrets.token_bytes(32), _timeout()
         size = partition.n_blocks
-        addresses = [
-            client.run(worker.listen, gang, place % size, size, token, timeout, workers=[where])[
-                where
-            ]
-            for place, (gang, where) in enumerate(zip(self._gangs, self._workers, strict=True))
-        ]
         try:
-            row = _row([host for host, _ in addresses]) if size > 1 else 0
+            addresses = [
+                client.run(
+                    worker.listen, gang, self.exchange, place % size, size, *end, workers=[where]
+                )[where]
+                for place, (gang, where) in enumerate(zip(self._gangs, self._workers, strict=True))
+            ]
+            row = _row(self.exchange, self._workers)
             self._submit(worker.gather, [(spec, addresses, partition, row) for spec in specs])
         except BaseException:
             self.close()
@@ -154,10 +173,15 @@ def workers(client: Any) -> list[str]:
     return sorted(client.scheduler_info(n_workers=-1)["workers"])
 
 
-def _row(hosts: list[str]) -> int:
-    """Blocks of a row of the grid over which spikes travel; 0 where each block meets all others."""
+def _row(exchange: str, workers: list[str]) -> int:
+    """Blocks of a row of the grid over which spikes travel; 0 where each block meets all others.
+
+    Memory that is shared has no connections to save.
+    """
     least = whole_number("dtbdask.session.grid-from", config.get("session.grid-from"), 2)
-    return best_row(hosts) if len(hosts) >= least else 0
+    if exchange in ("loopback", "shm") or len(workers) < least:
+        return 0
+    return best_row([str(urlsplit(address).hostname) for address in workers])
 
 
 def _timeout() -> float:

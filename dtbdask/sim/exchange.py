@@ -6,7 +6,8 @@ phase, block, peer and step.
 
 `Loopback` joins the blocks of one process that are advanced in turn. `Tcp` joins blocks in
 different workers by plain sockets of their own: no asyncio, no pickle, and Dask's scheduler sees
-none of it. The sockets are authenticated by a session token but not encrypted.
+none of it. The sockets are authenticated by a session token but not encrypted. The other ends that
+meet have files of their own: `dtbdask.sim.exchange_shm`, `dtbdask.sim.exchange_ucx`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,17 @@ class Exchange(Protocol):
         """Leave and free what is held."""
 
 
+class Meeting(Exchange, Protocol):
+    """An end that has to find the others first."""
+
+    @property
+    def address(self) -> tuple[Any, ...]:
+        """Where the others find it."""
+
+    def connect(self, addresses: list[Any], peers: Collection[int] | None = None) -> None:
+        """Meet the others, or those among them: the address of each rank."""
+
+
 class Loopback:
     """Exchange among blocks of one process: all post before any waits.
 
@@ -64,6 +76,7 @@ class Loopback:
 
     def __init__(self, rank: int, size: int, board: dict[tuple[int, int], tuple[int, Ids]]) -> None:
         self.rank, self.size, self._board = rank, size, board
+        self.address = ()
         self._expected = set(range(size)) - {rank}
 
     @classmethod
@@ -71,6 +84,9 @@ class Loopback:
         """Connected ends."""
         board: dict[tuple[int, int], tuple[int, Ids]] = {}
         return [cls(rank, size, board) for rank in range(size)]
+
+    def connect(self, addresses: list[Any], peers: Collection[int] | None = None) -> None:
+        """Nobody is elsewhere."""
 
     def post(self, step: int, outgoing: list[Ids | None]) -> None:
         """Put the lists on the board."""
@@ -115,6 +131,43 @@ HELLO_TIMEOUT = 2.0
 """Seconds that a new connection may take to say who it is."""
 
 
+class End:
+    """What the ends in different workers have in common.
+
+    Parameters
+    ----------
+    rank, size : int
+    token : bytes
+        32 bytes that every end of this session knows.
+    timeout : float
+        Seconds that any one wait may take.
+    """
+
+    def __init__(self, rank: int, size: int, token: bytes, timeout: float) -> None:
+        self.rank, self.size, self.timeout = rank, size, timeout
+        self._token = token
+        self._step = -1
+        self._left = False
+
+    def _patience(self) -> float:
+        """Seconds to wait: longer before the first step, as blocks load at different speeds."""
+        return self.timeout * (LOADING if self._step < 0 else 1)
+
+    def _lost(self, phase: str, peer: int, why: object) -> ExchangeError:
+        return ExchangeError(
+            f"{phase}: block {self.rank} lost block {peer} at step {self._step}: {why}"
+        )
+
+    def _late(self, phase: str, peer: int) -> ExchangeError:
+        return self._lost(phase, peer, f"no answer within {self._patience():g} s")
+
+    def _stay(self) -> None:
+        if self._left:
+            raise ExchangeError(
+                f"swap: block {self.rank} left and lost its peers at step {self._step}"
+            )
+
+
 @dataclass
 class _Peer:
     """One connection, with the message on its way out and the one on its way in."""
@@ -126,7 +179,7 @@ class _Peer:
     ids: Ids | None = None
 
 
-class Tcp:
+class Tcp(End):
     """Exchange by TCP: one connection for each pair of blocks, opened once a session.
 
     Parameters
@@ -141,15 +194,12 @@ class Tcp:
     """
 
     def __init__(self, rank: int, size: int, token: bytes, host: str, timeout: float) -> None:
-        self.rank, self.size, self.timeout = rank, size, timeout
-        self._token = token
+        super().__init__(rank, size, token, timeout)
         self._peers: dict[int, _Peer] = {}
         self._awaited: set[int] = set()
         self._selector = selectors.DefaultSelector()
         self._listener = socket.create_server((host, 0), backlog=size)
         self.address: tuple[str, int] = (host, self._listener.getsockname()[1])
-        self._step = -1
-        self._left = False
 
     def connect(
         self, addresses: list[tuple[str, int]], peers: Collection[int] | None = None
@@ -224,7 +274,7 @@ class Tcp:
             left = deadline - time.monotonic()
             if left <= 0:
                 late = next(r for r, p in self._peers.items() if p.ids is None or p.outgoing)
-                raise self._lost("swap", late, f"no answer within {self._patience():g} s")
+                raise self._late("swap", late)
             for key, events in self._ready(left):
                 rank, peer = key.data, self._peers[key.data]
                 if events & selectors.EVENT_WRITE:
@@ -280,21 +330,6 @@ class Tcp:
             if len(peer.incoming) == peer.needed:
                 peer.ids = np.frombuffer(bytes(peer.incoming), np.uint32, offset=HEADER.size)
                 peer.incoming, peer.needed = bytearray(), HEADER.size
-
-    def _patience(self) -> float:
-        """Seconds to wait: longer before the first step, as blocks load at different speeds."""
-        return self.timeout * (LOADING if self._step < 0 else 1)
-
-    def _lost(self, phase: str, peer: int, why: object) -> ExchangeError:
-        return ExchangeError(
-            f"{phase}: block {self.rank} lost block {peer} at step {self._step}: {why}"
-        )
-
-    def _stay(self) -> None:
-        if self._left:
-            raise ExchangeError(
-                f"swap: block {self.rank} left and lost its peers at step {self._step}"
-            )
 
     def leave(self) -> None:
         """Shut every connection, from any thread: whoever waits on one gets an error at once."""

@@ -27,6 +27,7 @@ from dtbdask.sim.changes import Change
 from dtbdask.sim.crew import Crew, Here, Workers, workers
 from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.devices import chosen
+from dtbdask.sim.exchange_choice import known
 from dtbdask.sim.gang import Window
 from dtbdask.sim.moments import Moments, beside, steps_of, writing
 from dtbdask.sim.protocol import entry, read_change, told_stimulus
@@ -75,11 +76,16 @@ class Session:
     device : {"auto", "cpu", "cuda"}
         Where blocks live; the spikes do not depend on it. With "auto" a CUDA device, where this
         process, or every worker, has one of its own, else the CPU.
+    exchange : {"auto", "shm", "tcp", "ucx"}
+        How blocks on different workers hand each other spikes; the spikes do not depend on it. With
+        "auto" by shared memory where all workers are on one host, else by TCP.
 
     Attributes
     ----------
     device : {"cpu", "cuda"}
         What was taken.
+    exchange : {"loopback", "shm", "tcp", "ucx"}
+        What was taken; "loopback" where no two workers exchange anything.
 
     Raises
     ------
@@ -93,8 +99,9 @@ class Session:
         self, network: Network, client: Any = None, *, seed: int = 0, members: int = 1,
         blocks: int | None = None, partition: str | Partition = "auto", threads: int = 1,
         dt_ms: float = 1.0, t_steps: int = 1, dtype: str = "float32", tr_s: float = 0.8,
-        device: str = "auto",
+        device: str = "auto", exchange: str = "auto",
     ) -> None:  # fmt: skip
+        known(exchange)
         seed = whole_number("seed", seed, 0, 2**64 - 1)
         members = whole_number("members", members, 1, 2**16 - 1)
         t_steps = whole_number("t_steps", t_steps, 1, 1000)
@@ -137,9 +144,10 @@ class Session:
             check_room(network, client, alone, threads, max(spec.members for spec in specs), dtype)
         self._crew: Crew | None
         if client is None:
-            self._crew = Here(specs, self.partition)
+            self._crew = Here(specs, self.partition, exchange)
         else:
-            self._crew = Workers(specs, self.partition, client)
+            self._crew = Workers(specs, self.partition, client, exchange)
+        self.exchange = self._crew.exchange
         split = client is not None and self.partition.n_blocks > 1
         self._haemodynamics = Haemodynamics(network.populations, 1, dt_ms) if split else None
 
@@ -289,6 +297,7 @@ class Session:
     def resume(
         cls, path: str | Path, network: Network, client: Any = None, *, blocks: int | None = None,
         partition: str | Partition = "auto", threads: int = 1, device: str = "auto",
+        exchange: str = "auto",
     ) -> Self:  # fmt: skip
         """A session that goes on from a checkpoint, as the one that wrote it would have.
 
@@ -298,7 +307,7 @@ class Session:
             Folder of checkpoints, of which the newest complete one counts, or one of them.
         network : Network
             That of the checkpoint; it may be kept in another place, or otherwise.
-        client, blocks, partition, threads, device
+        client, blocks, partition, threads, device, exchange
             As of any session: the spikes do not depend on them.
 
         Raises
@@ -314,7 +323,7 @@ class Session:
         made = {name: root[name] for name in checkpoint.OF_SESSION}
         session = cls(
             network, client, blocks=blocks, partition=partition, threads=threads, device=device,
-            **made,
+            exchange=exchange, **made,
         )  # fmt: skip
         try:
             session.restore(store)

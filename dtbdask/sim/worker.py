@@ -14,7 +14,8 @@ from distributed import Worker, WorkerPlugin, get_worker
 
 from dtbdask.errors import SessionError
 from dtbdask.graph.partition import Partition
-from dtbdask.sim.exchange import Tcp
+from dtbdask.sim.exchange import Meeting
+from dtbdask.sim.exchange_choice import opened
 from dtbdask.sim.gang import Gang
 from dtbdask.sim.grid import Grid, Routes
 from dtbdask.sim.spec import BlockSpec
@@ -28,7 +29,7 @@ class Home(WorkerPlugin):
 
     def __init__(self) -> None:
         self.gangs: dict[str, Gang] = {}
-        self.exchanges: dict[str, Tcp] = {}
+        self.exchanges: dict[str, Meeting] = {}
 
     def setup(self, worker: Worker) -> None:
         """Begin empty: what another worker holds does not travel."""
@@ -47,11 +48,12 @@ class Home(WorkerPlugin):
 
 
 def listen(
-    gang_id: str, rank: int, size: int, token: bytes, timeout: float, dask_worker: Worker
-) -> tuple[str, int]:
+    gang_id: str, exchange: str, rank: int, size: int, token: bytes, timeout: float,
+    dask_worker: Worker,
+) -> tuple[Any, ...]:  # fmt: skip
     """Open this worker's end of the exchange; runs on the worker's event loop."""
     home = _home(dask_worker)
-    home.exchanges[gang_id] = Tcp(rank, size, token, dask_worker.ip, timeout)
+    home.exchanges[gang_id] = opened(exchange, rank, size, token, timeout, dask_worker.ip)
     return home.exchanges[gang_id].address
 
 
@@ -63,7 +65,7 @@ def leave(gang_id: str, dask_worker: Worker) -> None:
 
 
 def gather(
-    gang_id: str, spec: BlockSpec, addresses: list[tuple[str, int]], partition: Partition, row: int
+    gang_id: str, spec: BlockSpec, addresses: list[tuple[Any, ...]], partition: Partition, row: int
 ) -> None:
     """Make the block of this worker live and meet the others; with `row`, those of its grid."""
     home = _home(get_worker())

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 from networks import delayed, make_brain, make_network, resized
+from swapping import NEEDS_UCX
 
 from dtbdask.cluster import connect
-from dtbdask.errors import DTBDaskError, InputError
+from dtbdask.errors import DTBDaskError, InputError, MissingDependencyError
 from dtbdask.graph.build import build
 from dtbdask.graph.partition import Partition
 from dtbdask.sim.session import Session
@@ -83,6 +84,35 @@ def test_spikes_and_bold_are_those_of_one_process(workers, network, meant, tmp_p
         found = np.concatenate([getattr(window, name) for window in windows])
         np.testing.assert_array_equal(found, getattr(meant, name), err_msg=name)
     assert held(workers) == 0, "a closed session left something on the workers"
+
+
+@pytest.mark.parametrize("exchange", ["shm", "tcp", pytest.param("ucx", marks=NEEDS_UCX)])
+def test_any_exchange_gives_the_same_spikes(workers, network, meant, exchange):
+    with Session(network, workers, seed=SEED, tr_s=0.1, exchange=exchange) as session:
+        assert session.exchange == exchange
+        same(session.advance(600, spikes=True), meant)
+    assert held(workers) == 0
+
+
+@pytest.mark.skipif(not NEEDS_UCX.args[0], reason="UCXX is there")
+def test_an_exchange_without_its_library_is_an_error_and_leaves_nothing(workers, network):
+    with pytest.raises(MissingDependencyError, match="exchange is 'ucx', but UCXX is missing"):
+        Session(network, workers, exchange="ucx")
+    assert held(workers) == 0
+
+
+def test_workers_of_one_host_share_memory_unless_there_is_nothing_to_exchange(
+    workers, network, caplog
+):
+    with caplog.at_level("INFO"), Session(network, workers) as session:
+        assert session.exchange == "shm"
+    assert "blocks exchange spikes by shm: all workers are on one host" in caplog.text
+    for alone in ({"blocks": 1}, {"members": 2}):
+        with Session(network, workers, **alone) as session:
+            assert session.exchange == "loopback"
+        with pytest.raises(InputError, match="exchange is 'tcp', but there is one block"):
+            Session(network, workers, exchange="tcp", **alone)
+    assert held(workers) == 0
 
 
 @pytest.mark.parametrize("whole_voxels", [True, False])
