@@ -35,13 +35,13 @@ def quick():
 
 @pytest.fixture(scope="module")
 def fits(network, seen, tmp_path_factory):
-    """Posteriors of both filters."""
+    """Posteriors of all filters."""
     folder = tmp_path_factory.mktemp("fits")
     return {
         method: assimilate(
             network, seen, to=folder / method, method=method, truth=TRUTH, **FAST
         ).load()
-        for method in ("dhmda", "etkf")
+        for method in ("dhmda", "etkf", "denkf", "enkf")
     }
 
 
@@ -146,8 +146,8 @@ def test_the_free_run_does_not_touch_the_fit(network, quick, tmp_path):
 # What the filter does
 
 
-@pytest.mark.parametrize("method", ["dhmda", "etkf"])
-def test_both_filters_pull_the_forecast_towards_the_data(fits, method):
+@pytest.mark.parametrize("method", ["dhmda", "etkf", "denkf", "enkf"])
+def test_all_filters_pull_the_forecast_towards_the_data(fits, method):
     fit = fits[method]
     y = fit["bold_observed"]
     error = {
@@ -257,7 +257,7 @@ def test_the_bounds_are_a_quarter_and_twice_unless_given(network):
 # Refusals: before anything is written
 
 WRONG = {
-    "unknown method": ({"method": "enkf"}, "enkf.*etkf.*dhmda"),
+    "unknown method": ({"method": "kalman"}, "kalman.*etkf.*dhmda"),
     "no parameter": ({"parameters": ()}, "parameters is empty"),
     "unknown parameter": ({"parameters": ("g_ampa", "g_x")}, "'g_x'"),
     "a name for names": ({"parameters": "g_ampa"}, "parameters"),
