@@ -131,17 +131,17 @@ def of_variables(
             f"state has its members in chunks of {members}; use one, "
             f"state.rechunk({{{state.ndim + axis - 1}: -1}})"
         )
-    n = state.ndim
-    pairs: list[Any] = [state, tuple(range(n))]
+    index = tuple(range(state.ndim))
+    pairs: list[Any] = [state, index]
+    n = state.ndim  # names of dimensions so far
     for own in each:
         lazy = own if is_lazy(own) else da.from_array(own, chunks=-1)
-        whole = (-1,) * (lazy.ndim - 1)
-        other = tuple(range(n, n + lazy.ndim - 1))
-        pairs += [lazy.rechunk((*whole, state.chunks[axis])), (*other, n + axis)]
-        n += lazy.ndim
+        whole, other = (-1,) * (lazy.ndim - 1), tuple(range(n, n + lazy.ndim - 1))
+        pairs += [lazy.rechunk((*whole, state.chunks[axis])), (*other, index[axis])]
+        n += len(other)
     for a in shared:
         pairs += [a, None]
     return da.blockwise(
-        function, tuple(range(state.ndim)), *pairs, concatenate=True,
+        function, index, *pairs, concatenate=True,
         dtype=state.dtype, meta=state._meta, align_arrays=False,
     )  # fmt: skip

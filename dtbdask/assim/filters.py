@@ -16,8 +16,8 @@ Each filter adds to the members combinations of their own anomalies:
     Bishop, Etherton and Majumdar 2001, Mon. Weather Rev. 129, 420-436; Hunt, Kostelich and
     Szunyogh 2007, Physica D 230, 112-126, equations 20 to 25.
 `denkf`
-    Deterministic filter: the mean moves by the gain, the anomalies by half of it, X - X H^T K^T / 2,
-    which has the Kalman covariance to first order in K H and errs on the wide side.
+    Deterministic filter: the mean moves by the gain, the anomalies by half of it,
+    X - X H^T K^T / 2, which has the Kalman covariance to first order in K H, and is too wide beyond.
     Sakov and Oke 2008, Tellus A 60, 361-371.
 `enkf`
     Stochastic filter: every member is corrected with observations perturbed by sqrt(R) xi.

@@ -105,5 +105,6 @@ def connectome_distance(connection: ArrayLike) -> Floats:
     joined = s > 0
     length: Any = np.zeros_like(s)  # 0 is no edge
     length[joined] = s[joined].mean() / s[joined] if joined.any() else 1
-    distance: Floats = shortest_path(length, method="D", directed=False)
+    path = shortest_path(length, method="D", directed=False)
+    distance: Floats = np.minimum(path, path.T)  # sums along a path and back may round apart
     return distance

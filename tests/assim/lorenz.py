@@ -29,7 +29,11 @@ def lorenz96(x):
 def lorenz63(x):
     """Time derivative; variables last."""
     a, b, c = x[..., 0], x[..., 1], x[..., 2]
-    return np.stack([10 * (b - a), a * (28 - c) - b, a * b - 8 / 3 * c], axis=-1)
+    change = np.empty_like(x)
+    change[..., 0] = 10 * (b - a)
+    change[..., 1] = a * (28 - c) - b
+    change[..., 2] = a * b - 8 / 3 * c
+    return change
 
 
 def rk4(f, x, dt):
@@ -89,6 +93,10 @@ CASES = (
     Case(L63, "EnKF", 100, 1.01, 0.56, (0.50, 0.62)),
     Case(L63, "ETKF", 10, 1.02, 0.60, (0.54, 0.72)),
 )
+
+SEEDS = (1, 2, 3, 4)
+FULL = {L96: (1500, 400), L63: (4000, 400)}
+"""Cycles that are averaged, and of burn-in before them."""
 
 
 def circle(variables):

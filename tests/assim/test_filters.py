@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from assim.gaussian import exact_ensemble, kalman, random_covariance
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,24 +58,6 @@ def draws(name, seed, *batch):
 
 names = pytest.mark.parametrize("name", ["etkf", "denkf", "enkf", "dhmda"])
 seeds = st.integers(0, 2**31)
-
-
-def exact_ensemble(mean, covariance, members, rng, avoid=None):
-    """Members, as rows, with exactly this mean and covariance; anomalies orthogonal to `avoid`."""
-    n = len(mean)
-    span = np.column_stack([np.ones(members)] + ([] if avoid is None else [avoid]))
-    basis = np.linalg.qr(np.column_stack([span, rng.normal(size=(members, n))]))[0][:, -n:]
-    return mean + np.sqrt(members - 1) * basis @ np.linalg.cholesky(covariance).T
-
-
-def kalman(mean, P, H, y, R):
-    gain = P @ H.T @ np.linalg.inv(H @ P @ H.T + R)
-    return mean + gain @ (y - H @ mean), (np.eye(len(mean)) - gain @ H) @ P
-
-
-def random_covariance(n, rng):
-    a = rng.normal(size=(n, n))
-    return a @ a.T / n + 0.1 * np.eye(n)
 
 
 @pytest.mark.parametrize("seed", range(5))

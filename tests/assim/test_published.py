@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from assim.lorenz import CASES, L63, L96, circle, rk4, rmse
+from assim.lorenz import CASES, FULL, L63, L96, SEEDS, circle, rk4, rmse
 
 from dtbdask.assim.local import letkf
 from dtbdask.assim.localisation import HALF_WIDTH, gaspari_cohn
@@ -14,18 +14,16 @@ cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 @cases
 def test_a_short_twin_comes_near_the_published_error(case):
-    """One seed and few cycles, so bounds a third wider; the full ones are below."""
-    cycles = 300 if case.model is L96 else 400
+    """One seed and few cycles, so bounds half as wide again; the full ones are below."""
     low, high = case.bounds
-    assert low / 1.35 <= rmse(case, 1, cycles, 100) <= high * 1.35
+    assert low / 1.5 <= rmse(case, 1, cycles=150, burn_in=50) <= high * 1.5
 
 
 @pytest.mark.slow
 @cases
 def test_four_twins_have_the_published_error(case):
-    cycles = 1500 if case.model is L96 else 4000
     low, high = case.bounds
-    assert low <= np.mean([rmse(case, seed, cycles, 400) for seed in range(1, 5)]) <= high
+    assert low <= np.mean([rmse(case, seed, *FULL[case.model]) for seed in SEEDS]) <= high
 
 
 @pytest.mark.parametrize("model", [L96, L63], ids=["L96", "L63"])
