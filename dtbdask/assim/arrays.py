@@ -43,7 +43,8 @@ def is_lazy(a: Any) -> bool:
     a : object
         (...) of any dtype, if an array.
     """
-    return hasattr(a, "__dask_graph__")
+    graph = getattr(a, "__dask_graph__", None)
+    return graph is not None and graph() is not None
 
 
 def of_members(function: Callable[..., Any], predicted: Any, *others: Any) -> Any:

@@ -9,7 +9,7 @@ without any update: what the fit is worth is the difference between the two.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -274,8 +274,10 @@ def _analyse(
     if method == "dhmda":
         state = dhmda(state, bold, y, error, rho, generator)
     else:
-        alone = {"etkf": etkf, "denkf": denkf, "enkf": partial(enkf, generator=generator)}[method]
-        own = alone(state.swapaxes(0, 1), bold.T[:, :, None], y[:, None], error[:, None])
+        filters: dict[str, Callable[..., Floats]] = {
+            "etkf": etkf, "denkf": denkf, "enkf": partial(enkf, generator=generator)
+        }  # fmt: skip
+        own = filters[method](state.swapaxes(0, 1), bold.T[:, :, None], y[:, None], error[:, None])
         state = own.swapaxes(0, 1)
     balloon = forecast.balloon.copy()
     balloon[:members] = state[:, :, n_parameters:]

@@ -17,7 +17,7 @@ Each filter adds to the members combinations of their own anomalies:
     Szunyogh 2007, Physica D 230, 112-126, equations 20 to 25.
 `denkf`
     Deterministic filter: the mean moves by the gain, the anomalies by half of it,
-    X - X H^T K^T / 2, which has the Kalman covariance to first order in K H, and is too wide beyond.
+    X - X H^T K^T / 2, which has the Kalman covariance to first order in K H and is wider beyond.
     Sakov and Oke 2008, Tellus A 60, 361-371.
 `enkf`
     Stochastic filter: every member is corrected with observations perturbed by sqrt(R) xi.
@@ -234,9 +234,7 @@ def dhmda(
     E = b.shape[-2]
     made = of_members(_proposals, b, y, R, generator.standard_normal(b.shape))
     s, d, mix = parts(made, b.shape, b.shape, (*b.shape[:-2], E, E))
-    analysis: NDArray[Real] = of_variables(
-        _diffused, state, mix, rho, each=(s, d), axis=-2
-    )
+    analysis: NDArray[Real] = of_variables(_diffused, state, mix, rho, each=(s, d), axis=-2)
     return analysis
 
 
@@ -253,9 +251,7 @@ def _proposals(b: Floats, y: Floats, R: Floats, xi: Floats) -> tuple[Floats, Flo
     return s, d, s @ d.swapaxes(-1, -2) / V
 
 
-def _diffused(
-    state: NDArray[Real], s: Floats, d: Floats, mix: Floats, rho: float
-) -> NDArray[Real]:
+def _diffused(state: NDArray[Real], s: Floats, d: Floats, mix: Floats, rho: float) -> NDArray[Real]:
     """The state of some voxels, corrected by their own observations and those of all."""
     finite(state=state)
     xp = namespace(state)

@@ -147,7 +147,7 @@ def _factors(steps: int | ArrayLike) -> Floats:
         return np.full(n_steps, float(n_steps))
     if factors.ndim != 1 or not (factors > 0).all() or abs((1 / factors).sum() - 1) > 1e-6:
         raise InputError(
-            f"steps is {steps}; expected a number of steps, or positive factors whose reciprocals "
-            "sum to 1, as (4, 4, 4, 4)"
+            f"steps is {steps!r}; expected a number of steps, or positive factors whose "
+            "reciprocals sum to 1, as (4, 4, 4, 4)"
         )
     return factors

@@ -108,9 +108,10 @@ def enkf_weights(b: Floats, y: Floats, R: Floats, xi: Floats) -> Weights:
 def rotation(
     generator: np.random.Generator | None, members: int, batch: tuple[int, ...] = ()
 ) -> Floats | None:
-    """Random rotation of members that keeps their mean and covariance (Sakov and Oke 2008b).
+    """Random rotation of members that keeps their mean and covariance.
 
-    It is orthogonal, has the eigenvector of ones, and is uniformly distributed among such.
+    It is orthogonal, leaves the vector of ones, and is uniformly distributed among such.
+    Sakov and Oke 2008, Mon. Weather Rev. 136, 1042-1053.
 
     Parameters
     ----------

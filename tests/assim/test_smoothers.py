@@ -156,9 +156,7 @@ def test_es_mda_with_real_perturbations_scatters_about_the_posterior():
 def test_many_steps_fit_a_curved_model_better_than_one():
     rng = np.random.default_rng(6)
     prior = rng.normal(size=(200, 1))
-    misfit = {
-        n: abs(np.exp(es_mda(prior, np.exp, [8.0], 0.01, rng, n)).mean() - 8) for n in (1, 8)
-    }
+    misfit = {n: abs(np.exp(es_mda(prior, np.exp, [8.0], 0.01, rng, n)).mean() - 8) for n in (1, 8)}
     assert misfit[8] < 0.2 * misfit[1]
 
 
