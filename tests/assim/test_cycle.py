@@ -353,7 +353,7 @@ def test_what_is_no_posterior_is_never_touched(network, quick, tmp_path, kind, o
 def test_a_posterior_survives_a_wrong_call_that_would_replace_it(network, quick, tmp_path):
     assimilate(network, quick, to=tmp_path / "fit", **FAST)
     before = snapshot(tmp_path)
-    for wrong in ({"method": "enkf"}, {"truth": TRUTH[:, :7]}, {"seed": -1}):
+    for wrong in ({"method": "kalman"}, {"truth": TRUTH[:, :7]}, {"seed": -1}):
         with pytest.raises(InputError):
             assimilate(network, quick, to=tmp_path / "fit", overwrite=True, **{**FAST, **wrong})
         assert snapshot(tmp_path) == before, wrong
