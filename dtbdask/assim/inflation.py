@@ -108,7 +108,7 @@ def rtps(forecast: NDArray[Real], analysis: NDArray[Real], alpha: float) -> NDAr
     alpha = share("alpha", alpha)
     before, after = _pair(forecast, analysis)
     mean = after.mean(axis=-2, keepdims=True)
-    wide, narrow = (a.std(axis=-2, ddof=1, keepdims=True) for a in (before, after))
+    wide, narrow = (a.std(axis=-2, keepdims=True) for a in (before, after))
     factor = 1 + alpha * (wide - narrow) / (narrow + (narrow == 0))  # anomalies of 0 stay 0
     relaxed: NDArray[Real] = mean + factor * (after - mean)
     return relaxed

@@ -86,6 +86,14 @@ def test_the_last_state_is_the_analysis_of_the_filter(seed, inflation, method):
         assert [a is b for a, b in zip(states, past, strict=False)] == [lag < 2, lag < 1]
 
 
+def test_inflation_widens_the_last_state_alone():
+    x = np.random.default_rng(2).normal(size=(2, 6, 3))
+    plain, wide = (enks(x, x[1], x[0, 0], 0.5, 1, inflation=i) for i in (1.0, 1.5))
+    np.testing.assert_array_equal(wide[0], plain[0])
+    mean = plain[1].mean(axis=0)
+    np.testing.assert_allclose(wide[1] - mean, 1.5 * (plain[1] - mean), rtol=0, atol=1e-12)
+
+
 @given(seeds)
 def test_a_state_of_the_same_time_is_corrected_as_the_last_is(seed):
     M, _, H, R, mean, P, y = drawn(seed)
