@@ -99,7 +99,7 @@ def of_variables(
     Parameters
     ----------
     function : callable
-        function(state, *each, *shared) gives an array like the state.
+        `function(state, *each, *shared)` gives an array like the state.
     state : array
         (..., member, variable) float, any unit.
     *shared : object

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dtbdask.assim.arrays import namespace, of_members, of_variables
-from dtbdask.assim.checks import positive, problem
+from dtbdask.assim.checks import members, positive, problem
 from dtbdask.assim.filters import enkf
 from dtbdask.assim.weights import combined, enkf_weights, etkf_weights, rotation, total
 from dtbdask.errors import InputError, whole_number
@@ -77,9 +77,10 @@ def enks(
     """
     if not len(states):
         raise InputError("states is empty; the last of them must be the forecast")
-    whole_number("lag", lag, 0)
+    lag = whole_number("lag", lag, 0)
     b, y, R = problem(states[-1], predicted, observation, error_variance)
     for state in states[-1 - lag : -1]:
+        members(state, "states")
         if state.shape[:-1] != b.shape[:-1]:
             raise InputError(f"states has shape {state.shape}; expected {(*b.shape[:-1], '...')}")
     if method == "etkf":
