@@ -9,9 +9,10 @@ without any update: what the fit is worth is the difference between the two.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from dtbdask import progress, rng, schema
 from dtbdask.assim.ensemble import Ensemble, Forecast, spread_between
-from dtbdask.assim.filters import dhmda, etkf
+from dtbdask.assim.filters import denkf, dhmda, enkf, etkf
 from dtbdask.assim.observe import Observation, observe
 from dtbdask.assim.scores import forecast_scores, parameter_error
 from dtbdask.assim.transform import Logit, random_walk
@@ -32,7 +33,7 @@ from dtbdask.sim.record import Column
 logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
-Method = Literal["etkf", "dhmda"]
+Method = Literal["etkf", "denkf", "enkf", "dhmda"]
 
 ROWS = 16
 """Frames of a chunk of the posterior."""
@@ -75,8 +76,8 @@ def assimilate(
         Bounds of the hyper-parameters; by default a quarter and twice the value in the network.
     members : int
         Members of the ensemble.
-    method : {"dhmda", "etkf"}
-        DTB's diffusion filter, or an ensemble transform filter in each voxel on its own.
+    method : {"dhmda", "etkf", "denkf", "enkf"}
+        DTB's diffusion filter, or another filter in each voxel on its own.
     rho : float
         Weight of a voxel's own correction in `dhmda`.
     walk : float
@@ -109,8 +110,8 @@ def assimilate(
     n_frames, n_voxels = observation.y.shape
     if n_voxels != len(network.labels):
         raise InputError(f"bold has {n_voxels} voxels, the network {len(network.labels)}")
-    if method not in ("etkf", "dhmda"):
-        raise InputError(f"method is {method!r}; use 'etkf' or 'dhmda'")
+    if method not in get_args(Method):
+        raise InputError(f"method is {method!r}; use one of {get_args(Method)}")
     members = whole_number("members", members, 2, 2**15)
     warm_up_frames = whole_number("warm_up_frames", warm_up_frames, 0)
     _check(rho, walk, gamma_shape)
@@ -273,7 +274,10 @@ def _analyse(
     if method == "dhmda":
         state = dhmda(state, bold, y, error, rho, generator)
     else:
-        own = etkf(state.swapaxes(0, 1), bold.T[:, :, None], y[:, None], error[:, None])
+        filters: dict[str, Callable[..., Floats]] = {
+            "etkf": etkf, "denkf": denkf, "enkf": partial(enkf, generator=generator)
+        }  # fmt: skip
+        own = filters[method](state.swapaxes(0, 1), bold.T[:, :, None], y[:, None], error[:, None])
         state = own.swapaxes(0, 1)
     balloon = forecast.balloon.copy()
     balloon[:members] = state[:, :, n_parameters:]

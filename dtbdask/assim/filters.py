@@ -13,10 +13,16 @@ Each filter adds to the members combinations of their own anomalies:
     Ensemble transform filter, deterministic. The mean moves by X^T w, w = A^-1 Y R^-1 (y - mean b);
     the anomalies become W X with W = [(k - 1) A^-1]^(1/2), the symmetric root: the smallest change
     of the members that has the Kalman covariance, and one that keeps their mean.
-    Hunt, Kostelich and Szunyogh 2007, Physica D 230, 112-126, equations 20 to 25.
+    Bishop, Etherton and Majumdar 2001, Mon. Weather Rev. 129, 420-436; Hunt, Kostelich and
+    Szunyogh 2007, Physica D 230, 112-126, equations 20 to 25.
+`denkf`
+    Deterministic filter: the mean moves by the gain, the anomalies by half of it,
+    X - X H^T K^T / 2, which has the Kalman covariance to first order in K H and is wider beyond.
+    Sakov and Oke 2008, Tellus A 60, 361-371.
 `enkf`
     Stochastic filter: every member is corrected with observations perturbed by sqrt(R) xi.
-    Burgers, van Leeuwen and Evensen 1998, Mon. Weather Rev. 126, 1719-1724. The perturbations of an
+    Evensen 1994, J. Geophys. Res. 99, 10143-10162; Burgers, van Leeuwen and Evensen 1998,
+    Mon. Weather Rev. 126, 1719-1724; Evensen 2003, Ocean Dyn. 53, 343-367. The perturbations of an
     observation are shifted to mean 0 and widened by sqrt(k / (k - 1)), so that the mean is
     corrected with the observation itself.
 `dhmda`
@@ -24,11 +30,15 @@ Each filter adds to the members combinations of their own anomalies:
     code: a scalar filter per voxel, then a blend of each voxel's own correction with the average of
     all voxels' proposals for it.
 
+`dtbdask.assim.local` has the localised transform filter, `dtbdask.assim.smoothers` has those that
+correct the past or parameters, `dtbdask.assim.inflation` what keeps an ensemble wide.
+
 The smallest case, one variable observed directly with variance 1 in the ensemble and in the error:
 the analysis mean lies half-way to the observation, and the variance halves.
 
 Weights (member, member) are computed in float64; the result has the dtype of the state. Inputs are
-never changed. Leading dimensions are a batch of independent problems.
+never changed. Leading dimensions are a batch of independent problems. Arrays are NumPy's or CuPy's;
+a state, and what it predicts, may be Dask arrays of either, chunked along variables.
 """
 
 from __future__ import annotations
@@ -38,7 +48,17 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dtbdask.errors import InputError
+from dtbdask.assim.arrays import namespace, of_members, of_variables, parts
+from dtbdask.assim.checks import finite, positive, problem, share
+from dtbdask.assim.weights import (
+    centred,
+    combined,
+    denkf_weights,
+    enkf_weights,
+    etkf_weights,
+    rotation,
+    total,
+)
 
 Real = TypeVar("Real", bound=np.floating)
 Floats = NDArray[np.float64]
@@ -50,8 +70,50 @@ def etkf(
     observation: ArrayLike,
     error_variance: ArrayLike,
     inflation: float = 1.0,
+    generator: np.random.Generator | None = None,
 ) -> NDArray[Real]:
     """Ensemble transform Kalman filter with the symmetric square root (Hunt et al. 2007).
+
+    Parameters
+    ----------
+    state : ndarray
+        (..., member, variable) float, any unit. Forecast ensemble.
+    predicted : ndarray
+        (..., member, obs) float, unit of the observation. What each member predicts.
+    observation : array_like
+        (..., obs) float. Measured values.
+    error_variance : array_like
+        (..., obs) float or a scalar, squared unit of the observation. Diagonal of R, positive.
+    inflation : float
+        Multiplies the analysis anomalies; 1 leaves them.
+    generator : numpy.random.Generator, optional
+        Source of a random rotation of the members that keeps their mean and covariance; without it
+        they change as little as they can.
+
+    Returns
+    -------
+    analysis : ndarray
+        (..., member, variable) float of the dtype of `state`.
+
+    Raises
+    ------
+    InputError
+        Shapes disagree, a value is not finite, a variance or the inflation is not positive.
+    """
+    b, y, R = problem(state, predicted, observation, error_variance)
+    Q = rotation(generator, b.shape[-2], b.shape[:-2])
+    weights = of_members(etkf_weights, b, y, R, Q)
+    return _analysis(state, weights, inflation)
+
+
+def denkf(
+    state: NDArray[Real],
+    predicted: NDArray[np.floating],
+    observation: ArrayLike,
+    error_variance: ArrayLike,
+    inflation: float = 1.0,
+) -> NDArray[Real]:
+    """Deterministic ensemble Kalman filter (Sakov and Oke 2008).
 
     Parameters
     ----------
@@ -76,17 +138,9 @@ def etkf(
     InputError
         Shapes disagree, a value is not finite, a variance or the inflation is not positive.
     """
-    # b (..., k, obs), y and R (..., 1, obs): the letters of the module docstring
-    b, y, R = _checked(state, predicted, observation, error_variance, variables=1)
-    k = state.shape[-2]
-    mean = b.mean(axis=-2, keepdims=True)
-    Y = b - mean
-    YR = Y / R
-    eigenvalue, U = np.linalg.eigh(YR @ Y.mT)
-    a = np.maximum(eigenvalue, 0.0)[..., None, :] + (k - 1)  # of A, (..., 1, k)
-    w = ((y - mean) @ YR.mT @ U / a) @ U.mT  # (..., 1, k)
-    W = (U * np.sqrt((k - 1) / a)) @ U.mT  # (..., k, k)
-    return _combine(state, w + _positive(inflation) * W)
+    b, y, R = problem(state, predicted, observation, error_variance)
+    weights = of_members(denkf_weights, b, y, R)
+    return _analysis(state, weights, inflation)
 
 
 def enkf(
@@ -124,16 +178,9 @@ def enkf(
     InputError
         Shapes disagree, a value is not finite, a variance or the inflation is not positive.
     """
-    # b (..., k, obs), y and R (..., 1, obs): the letters of the module docstring
-    b, y, R = _checked(state, predicted, observation, error_variance, variables=1)
-    k = state.shape[-2]
-    xi = _centred(generator.standard_normal(b.shape)) * np.sqrt(k / (k - 1))
-    D = y + np.sqrt(R) * xi - b
-    Y = _centred(b)
-    A = (k - 1) * np.eye(k) + (Y / R) @ Y.mT
-    T = np.linalg.solve(A, Y @ (D / R).mT).mT  # (..., k, k): member e gains T_e X
-    w = T.mean(axis=-2, keepdims=True)
-    return _combine(state, w + _positive(inflation) * (T - w + np.eye(k)))
+    b, y, R = problem(state, predicted, observation, error_variance)
+    weights = of_members(enkf_weights, b, y, R, generator.standard_normal(b.shape))
+    return _analysis(state, weights, inflation)
 
 
 def dhmda(
@@ -159,7 +206,8 @@ def dhmda(
     Parameters
     ----------
     state : ndarray
-        (..., member, voxel, variable) float, any unit. Forecast ensemble.
+        (..., member, voxel, variable) float, any unit. Forecast ensemble. Chunks, if any, are of
+        voxels or variables.
     predicted : ndarray
         (..., member, voxel) float, unit of the observation. BOLD that each member predicts.
     observation : array_like
@@ -181,85 +229,43 @@ def dhmda(
     InputError
         Shapes disagree, a value is not finite, a variance is not positive, rho is not in [0, 1].
     """
-    if not 0 <= rho <= 1:
-        raise InputError(f"rho is {rho}; it must lie between 0 and 1")
-    # b (..., E, V), y and R (..., 1, V), D (..., E, V, variable): the letters above
-    b, y, R = _checked(state, predicted, observation, error_variance, variables=2)
+    rho = share("rho", rho)
+    b, y, R = problem(state, predicted, observation, error_variance, variables=2)
+    E = b.shape[-2]
+    made = of_members(_proposals, b, y, R, generator.standard_normal(b.shape))
+    s, d, mix = parts(made, b.shape, b.shape, (*b.shape[:-2], E, E))
+    analysis: NDArray[Real] = of_variables(_diffused, state, mix, rho, each=(s, d), axis=-2)
+    return analysis
+
+
+def _proposals(b: Floats, y: Floats, R: Floats, xi: Floats) -> tuple[Floats, Floats, Floats]:
+    """Scaled innovations and anomalies (..., E, V), and the weights of all for all (..., E, E)."""
+    # b (..., E, V), y and R (..., 1, V): the letters of `dhmda`
+    finite(predicted=b)
+    xp = namespace(b)
     E, V = b.shape[-2:]
-    r = y + np.sqrt(R) * generator.standard_normal(b.shape) - b
-    d = _centred(b)
-    D = state.astype(np.float64) - state.mean(axis=-3, keepdims=True, dtype=np.float64)
+    r = y + xp.sqrt(R) * xp.asarray(xi) - b
+    d = centred(b)
     c = (d**2).sum(axis=-2, keepdims=True) / (E - 1) + R
     s = r / ((E - 1) * c)
-    own = s[..., None] * np.einsum("...ev,...evm->...vm", d, D)[..., None, :, :]
-    shared = ((s @ d.mT / V) @ D.reshape(*b.shape[:-1], -1)).reshape(D.shape)
+    return s, d, s @ d.swapaxes(-1, -2) / V
+
+
+def _diffused(state: NDArray[Real], s: Floats, d: Floats, mix: Floats, rho: float) -> NDArray[Real]:
+    """The state of some voxels, corrected by their own observations and those of all."""
+    finite(state=state)
+    xp = namespace(state)
+    s, d, mix = xp.asarray(s), xp.asarray(d), xp.asarray(mix)
+    D = state.astype(np.float64) - state.mean(axis=-3, keepdims=True, dtype=np.float64)
+    own = s[..., None] * xp.einsum("...ev,...evm->...vm", d, D)[..., None, :, :]
+    shared = (mix @ D.reshape(*d.shape[:-1], -1)).reshape(D.shape)
     analysis: NDArray[Real] = state + (rho * own + (1 - rho) * shared).astype(state.dtype)
     return analysis
 
 
-def _centred(a: Floats) -> Floats:
-    anomalies: Floats = a - a.mean(axis=-2, keepdims=True)
-    return anomalies
-
-
-def _combine(state: NDArray[Real], weight: Floats) -> NDArray[Real]:
-    """Mean of the state plus `weight` (..., member, member) times its anomalies."""
-    mean = state.mean(axis=-2, keepdims=True)
-    analysis: NDArray[Real] = mean + weight.astype(state.dtype) @ (state - mean)
+def _analysis(
+    state: NDArray[Real], weights: tuple[Floats, Floats], inflation: float
+) -> NDArray[Real]:
+    weight = of_members(total, weights, positive("inflation", inflation))
+    analysis: NDArray[Real] = of_variables(combined, state, weight)
     return analysis
-
-
-def _positive(inflation: float) -> float:
-    if not 0 < inflation < np.inf:
-        raise InputError(f"inflation is {inflation}; it must be positive and finite")
-    return inflation
-
-
-def _checked(
-    state: NDArray[Real],
-    predicted: NDArray[np.floating],
-    observation: ArrayLike,
-    error_variance: ArrayLike,
-    variables: int,
-) -> tuple[Floats, Floats, Floats]:
-    """Predictions (..., member, obs), observation and variance (..., 1, obs), checked, float64.
-
-    The last `variables` dimensions of the state come after its member dimension.
-    """
-    b = np.asarray(predicted, dtype=np.float64)
-    shared = state.shape[:-1] if variables == 2 else (*state.shape[:-1], *b.shape[-1:])
-    if state.ndim < variables + 1 or b.shape != shared:
-        wanted = "(..., member, voxel)" if variables == 2 else "(..., member, obs)"
-        raise InputError(f"predicted has shape {b.shape}; state {state.shape} asks for {wanted}")
-    if b.shape[-2] < 2:
-        raise InputError(f"the ensemble has {b.shape[-2]} members; at least 2 are needed")
-    if not np.issubdtype(state.dtype, np.floating):
-        raise InputError(f"state has dtype {state.dtype}; use float32 or float64")
-    y, R = (
-        _each(observation, "observation", b.shape),
-        _each(error_variance, "error_variance", b.shape),
-    )
-    if not (R > 0).all():
-        raise InputError(f"error_variance is as low as {R.min()}; every value must be positive")
-    _finite(state=state, predicted=b, observation=y, error_variance=R)
-    return b, y, R
-
-
-def _each(values: ArrayLike, name: str, shape: tuple[int, ...]) -> Floats:
-    """One value for each observation of each problem, (..., 1, obs)."""
-    a = np.asarray(values, dtype=np.float64)
-    try:
-        each = np.broadcast_to(a, (*shape[:-2], shape[-1]))
-    except ValueError:
-        raise InputError(
-            f"{name} has shape {a.shape}; predicted of shape {shape} asks for {shape[-1:]}"
-        ) from None
-    return each[..., None, :]
-
-
-def _finite(**arrays: NDArray[np.floating]) -> None:
-    for name, a in arrays.items():
-        wrong = np.argwhere(~np.isfinite(a))
-        if len(wrong):
-            place = tuple(wrong[0].tolist())
-            raise InputError(f"{name} is {a[place]} at index {place}; every value must be finite")

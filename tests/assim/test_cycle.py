@@ -35,13 +35,13 @@ def quick():
 
 @pytest.fixture(scope="module")
 def fits(network, seen, tmp_path_factory):
-    """Posteriors of both filters."""
+    """Posteriors of all filters."""
     folder = tmp_path_factory.mktemp("fits")
     return {
         method: assimilate(
             network, seen, to=folder / method, method=method, truth=TRUTH, **FAST
         ).load()
-        for method in ("dhmda", "etkf")
+        for method in ("dhmda", "etkf", "denkf", "enkf")
     }
 
 
@@ -146,8 +146,8 @@ def test_the_free_run_does_not_touch_the_fit(network, quick, tmp_path):
 # What the filter does
 
 
-@pytest.mark.parametrize("method", ["dhmda", "etkf"])
-def test_both_filters_pull_the_forecast_towards_the_data(fits, method):
+@pytest.mark.parametrize("method", ["dhmda", "etkf", "denkf", "enkf"])
+def test_all_filters_pull_the_forecast_towards_the_data(fits, method):
     fit = fits[method]
     y = fit["bold_observed"]
     error = {
@@ -257,7 +257,7 @@ def test_the_bounds_are_a_quarter_and_twice_unless_given(network):
 # Refusals: before anything is written
 
 WRONG = {
-    "unknown method": ({"method": "enkf"}, "enkf.*etkf.*dhmda"),
+    "unknown method": ({"method": "kalman"}, "kalman.*etkf.*dhmda"),
     "no parameter": ({"parameters": ()}, "parameters is empty"),
     "unknown parameter": ({"parameters": ("g_ampa", "g_x")}, "'g_x'"),
     "a name for names": ({"parameters": "g_ampa"}, "parameters"),
@@ -353,7 +353,7 @@ def test_what_is_no_posterior_is_never_touched(network, quick, tmp_path, kind, o
 def test_a_posterior_survives_a_wrong_call_that_would_replace_it(network, quick, tmp_path):
     assimilate(network, quick, to=tmp_path / "fit", **FAST)
     before = snapshot(tmp_path)
-    for wrong in ({"method": "enkf"}, {"truth": TRUTH[:, :7]}, {"seed": -1}):
+    for wrong in ({"method": "kalman"}, {"truth": TRUTH[:, :7]}, {"seed": -1}):
         with pytest.raises(InputError):
             assimilate(network, quick, to=tmp_path / "fit", overwrite=True, **{**FAST, **wrong})
         assert snapshot(tmp_path) == before, wrong

@@ -4,10 +4,12 @@ from functools import partial
 
 import numpy as np
 import pytest
+from assim.gaussian import exact_ensemble, kalman, random_covariance
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtbdask.assim.filters import dhmda, enkf, etkf
+from dtbdask.assim.filters import denkf, dhmda, enkf, etkf
+from dtbdask.assim.weights import rotation
 from dtbdask.errors import InputError
 from dtbdask.rng import generator
 
@@ -40,6 +42,7 @@ def filters(xi):
     """Each filter as a function of a problem, with the perturbations it is to use."""
     return {
         "etkf": partial(etkf, inflation=1.1),
+        "denkf": partial(denkf, inflation=1.1),
         "enkf": partial(enkf, generator=Drawn(xi), inflation=1.1),
         "dhmda": partial(dhmda, rho=0.7, generator=Drawn(xi)),
     }
@@ -53,26 +56,8 @@ def draws(name, seed, *batch):
     return problem(seed, *batch, voxel=name == "dhmda")
 
 
-names = pytest.mark.parametrize("name", ["etkf", "enkf", "dhmda"])
+names = pytest.mark.parametrize("name", ["etkf", "denkf", "enkf", "dhmda"])
 seeds = st.integers(0, 2**31)
-
-
-def exact_ensemble(mean, covariance, members, rng, avoid=None):
-    """Members, as rows, with exactly this mean and covariance; anomalies orthogonal to `avoid`."""
-    n = len(mean)
-    span = np.column_stack([np.ones(members)] + ([] if avoid is None else [avoid]))
-    basis = np.linalg.qr(np.column_stack([span, rng.normal(size=(members, n))]))[0][:, -n:]
-    return mean + np.sqrt(members - 1) * basis @ np.linalg.cholesky(covariance).T
-
-
-def kalman(mean, P, H, y, R):
-    gain = P @ H.T @ np.linalg.inv(H @ P @ H.T + R)
-    return mean + gain @ (y - H @ mean), (np.eye(len(mean)) - gain @ H) @ P
-
-
-def random_covariance(n, rng):
-    a = rng.normal(size=(n, n))
-    return a @ a.T / n + 0.1 * np.eye(n)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -122,6 +107,40 @@ def test_enkf_approaches_the_kalman_filter_as_members_grow():
     for found in (errors, misfits):  # four times the members: half the error
         assert 1.5 < found[0] / found[1] < 2.7
         assert 1.5 < found[1] / found[2] < 2.7
+
+
+@given(seeds)
+def test_denkf_has_the_kalman_mean_and_half_the_gain_for_its_anomalies(seed):
+    rng = np.random.default_rng(seed)
+    mean, P = rng.normal(size=VARIABLES), random_covariance(VARIABLES, rng)
+    H, R, y = rng.normal(size=(OBS, VARIABLES)), rng.uniform(0.1, 1, OBS), rng.normal(size=OBS)
+    x = exact_ensemble(mean, P, 12, rng)
+    analysis = denkf(x, x @ H.T, y, R)
+    wanted, covariance = kalman(mean, P, H, y, np.diag(R))
+    KH = P @ H.T @ np.linalg.inv(H @ P @ H.T + np.diag(R)) @ H
+    half = np.eye(VARIABLES) - KH / 2
+    np.testing.assert_allclose(analysis.mean(axis=0), wanted, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(analysis - wanted, (x - mean) @ half.T, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(np.cov(analysis.T), covariance + KH @ P @ KH.T / 4, atol=1e-10)
+
+
+@given(seeds, st.integers(2, 9))
+def test_a_rotation_is_orthogonal_and_leaves_the_mean(seed, members):
+    Q = rotation(np.random.default_rng(seed), members, (2,))
+    eye = np.broadcast_to(np.eye(members), Q.shape)
+    np.testing.assert_allclose(Q @ Q.mT, eye, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(Q.sum(axis=-2), 1, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(Q.sum(axis=-1), 1, rtol=0, atol=1e-12)
+    assert members == 2 or np.abs(Q[0] - Q[1]).max() > 1e-6
+
+
+@given(seeds)
+def test_a_rotated_analysis_has_other_members_with_the_same_mean_and_covariance(seed):
+    problems = problem(seed)
+    plain, turned = etkf(*problems), etkf(*problems, generator=np.random.default_rng(seed))
+    np.testing.assert_allclose(turned.mean(axis=0), plain.mean(axis=0), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(np.cov(turned.T), np.cov(plain.T), rtol=0, atol=1e-12)
+    assert np.abs(turned - plain).max() > 1e-6
 
 
 def literal_dhmda(x, b, y, R, rho, xi):
@@ -264,11 +283,12 @@ def test_one_error_variance_serves_all_observations(name):
     np.testing.assert_array_equal(run(x, b, y, 0.3), run(x, b, y, np.full(OBS, 0.3)))
 
 
-@pytest.mark.parametrize("name", ["etkf", "enkf"])
+@pytest.mark.parametrize("name", ["etkf", "denkf", "enkf"])
 @given(seeds, st.floats(0.5, 2))
 def test_inflation_widens_the_analysis_and_keeps_its_mean(name, seed, inflation):
     x, b, y, R = problem(seed)
-    run = {"etkf": etkf, "enkf": partial(enkf, generator=Drawn(normals(*b.shape)))}[name]
+    drawn = Drawn(normals(*b.shape))
+    run = {"etkf": etkf, "denkf": denkf, "enkf": partial(enkf, generator=drawn)}[name]
     plain, wide = run(x, b, y, R), run(x, b, y, R, inflation=inflation)
     mean = plain.mean(axis=0)
     np.testing.assert_allclose(wide, mean + inflation * (plain - mean), rtol=0, atol=1e-12)
@@ -281,7 +301,7 @@ def test_an_exact_observation_is_taken_over_and_a_vague_one_ignored(name):
     if name != "dhmda":
         run = partial(run, inflation=1.0)
     np.testing.assert_allclose(run(1e20), x, rtol=0, atol=1e-8)
-    if name != "dhmda":
+    if name in ("etkf", "enkf"):  # half the anomalies are left to the deterministic filter
         taken = etkf(b, b, y, 1e-14) if name == "etkf" else enkf(b, b, y, 1e-14, generator(1, "t"))
         np.testing.assert_allclose(taken, np.broadcast_to(y, b.shape), rtol=0, atol=1e-5)
 
