@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 import socket
 import struct
 import subprocess
@@ -279,13 +280,13 @@ class TestShm(MeetingTests):
         end.close()
 
     def test_closed_ends_hold_no_memory_and_no_file(self):
-        before = set(os.listdir("/proc/self/fd"))
-        ends = self.make(3)
+        before, token = set(os.listdir("/proc/self/fd")), secrets.token_bytes(32)
+        ends = connected([self.end(rank, 3, token=token) for rank in range(3)])
         self.swap(ends, 0, [[ids(2)] * 3] * 3)
-        assert remains(TOKEN)
+        assert remains(token)
         for end in ends:
             end.close()
-        assert not remains(TOKEN)
+        assert not remains(token)
         assert set(os.listdir("/proc/self/fd")) == before
 
 
