@@ -62,6 +62,8 @@ def ring(kind, size, token, n_steps):
     try:
         for process in processes:
             process.start()
+        for _, far in pipes:
+            far.close()  # so that a process that ends is heard
         addresses = [pipe.recv() for pipe in near]
         for pipe in near:
             pipe.send(addresses)
