@@ -81,6 +81,7 @@ def remains(token):
     found = [entry for entry in os.listdir("/dev/shm") if "dtbdask" in entry]
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if name in (process / "maps").read_text():
+            files = [os.readlink(file) for file in (process / "fd").iterdir()]
+            if name in (process / "maps").read_text() + "".join(files):
                 found.append(str(process))
     return found
