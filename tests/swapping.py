@@ -81,7 +81,10 @@ def remains(token):
     found = [entry for entry in os.listdir("/dev/shm") if "dtbdask" in entry]
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            files = [os.readlink(file) for file in (process / "fd").iterdir()]
-            if name in (process / "maps").read_text() + "".join(files):
+            if name in (process / "maps").read_text():
                 found.append(str(process))
+            for file in (process / "fd").iterdir():
+                with suppress(FileNotFoundError):  # the one that lists them
+                    if name in os.readlink(file):
+                        found.append(str(file))
     return found
