@@ -32,6 +32,8 @@ def latencies(exchange: str, processes: int, n_ids: int) -> NDArray[np.float64]:
     ]
     for process in ranks:
         process.start()
+    for _, far in pipes:
+        far.close()  # so that a process that ends is heard
     addresses = [near.recv() for near, _ in pipes]
     for near, _ in pipes:
         near.send(addresses)

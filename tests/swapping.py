@@ -62,6 +62,8 @@ def ring(kind, size, token, n_steps):
     try:
         for process in processes:
             process.start()
+        for _, far in pipes:
+            far.close()  # so that a process that ends is heard
         addresses = [pipe.recv() for pipe in near]
         for pipe in near:
             pipe.send(addresses)
@@ -81,4 +83,8 @@ def remains(token):
         with suppress(OSError):
             if name in (process / "maps").read_text():
                 found.append(str(process))
+            for file in (process / "fd").iterdir():
+                with suppress(FileNotFoundError):  # the one that lists them
+                    if name in os.readlink(file):
+                        found.append(str(file))
     return found

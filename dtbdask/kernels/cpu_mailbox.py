@@ -17,9 +17,11 @@ from dtbdask.kernels.cpu_machine import LINE, acquire, give_way, release
 HEADER = 3
 """Words before the ids of a message."""
 AT, DATA, MOVED, LENGTH, DONE, PLACE, ROOM, FOUND = range(8)
+N_IDS = ROOM
 """What an end knows of a ring: where its head and its words lie, words moved since the beginning,
 words of the message and how many of them were moved, where its ids lie at this end and how many
-have room there, and the step that was found. The tail lies a line behind the head."""
+have room there (or, of a ring to a peer, are to be sent), and the step that was found. The tail
+lies a line behind the head."""
 RING = 8
 ACROSS, WAITING, OTHER_STEP, NO_ROOM, GONE, LEFT = range(6)
 """How a call ends, and with which peer: everything is across; something is not, yet; the peer is at
@@ -54,6 +56,19 @@ def look(board: Any, index: int) -> int:
     index : int
     """
     return acquire(board, index)
+
+
+def left_at(rank: int) -> int:
+    """Where on the board a rank marks that it left: a line for each, after the first.
+
+    Parameters
+    ----------
+    rank : int
+    """
+    return LINE * (1 + rank)
+
+
+_left_at: Any = njit(left_at)
 
 
 @njit
@@ -119,16 +134,14 @@ def _receive(board: Any, words: Any, ring: Any, inbox: Any, step: int, mask: int
 
 
 @njit
-def _pass(
-    board: Any, words: Any, to: Any, of: Any, outgoing: Any, inbox: Any, left: Any, me: int,
-    step: int, mask: int,
-) -> Any:  # fmt: skip
+def _pass(board: Any, rings: Any, outgoing: Any, inbox: Any, me: int, step: int, mask: int) -> Any:
     """Move what can be moved now: how that ended, and with whom."""
-    waits = -1
-    for peer in range(to.shape[0]):
+    size, waits = rings.shape[1], -1
+    to, of, words = rings[0], rings[1], board.view(np.uint32)
+    for peer in range(size):
         if peer == me:
             continue
-        gone = acquire(board, left[peer]) != 0  # before the last look at what it sent
+        gone = acquire(board, _left_at(peer)) != 0  # before the last look at what it sent
         sent = _send(board, words, to[peer], outgoing, step, mask)
         code = _receive(board, words, of[peer], inbox, step, mask)
         if code in (OTHER_STEP, NO_ROOM):
@@ -141,56 +154,45 @@ def _pass(
 
 
 @njit(nogil=True, cache=True)
-def post(
-    board: Any, words: Any, to: Any, of: Any, outgoing: Any, inbox: Any, left: Any, n_ids: Any,
-    me: int, step: int, mask: int,
-) -> None:  # fmt: skip
+def post(board: Any, rings: Any, outgoing: Any, inbox: Any, me: int, step: int, mask: int) -> None:
     """Begin a step, and put what there is room for into the rings.
 
     Parameters
     ----------
     board : (number,) int64
         The memory that is shared.
-    words : (word,) uint32
-        The same memory.
-    to, of : (rank, 8) int64
-        What this end knows of its rings to and of each rank.
+    rings : (2, rank, 8) int64
+        What this end knows of its rings to and of each rank; of those to it `N_IDS` is new, -1
+        where nothing is sent and nothing expected.
     outgoing : (id,) uint32
         Lists for all ranks, one after the other.
     inbox : (id,) uint32
         Where the lists of all ranks have room.
-    left : (rank,) int64
-        Where on the board each rank marks that it left.
-    n_ids : (rank,) int64
-        Ids for each rank; -1 where nothing is sent and nothing expected.
     me, step : int
     mask : int
         Words of a ring, a power of two, less one.
     """
-    place = 0
-    for peer in range(to.shape[0]):
-        n = n_ids[peer]
+    place, to, of = 0, rings[0], rings[1]
+    for peer in range(rings.shape[1]):
+        n = to[peer, N_IDS]
         to[peer, PLACE] = place
         to[peer, DONE] = of[peer, DONE] = 0
         to[peer, LENGTH] = HEADER + n if n >= 0 else 0
         of[peer, LENGTH] = _UNKNOWN if n >= 0 else 0
         place += max(n, 0)
-    _pass(board, words, to, of, outgoing, inbox, left, me, step, mask)
+    _pass(board, rings, outgoing, inbox, me, step, mask)
 
 
 @njit(nogil=True, cache=True)
 def wait(
-    board: Any, words: Any, to: Any, of: Any, outgoing: Any, inbox: Any, left: Any, clock: Any,
-    me: int, step: int, mask: int, patience: int,
-) -> Any:  # fmt: skip
+    board: Any, rings: Any, outgoing: Any, inbox: Any, me: int, step: int, mask: int, patience: int
+) -> Any:
     """Move all lists of a step, until they are across or the patience is spent.
 
     Parameters
     ----------
-    board, words, to, of, outgoing, inbox, left, me, step, mask
+    board, rings, outgoing, inbox, me, step, mask
         As in `post`.
-    clock : (2,) int64
-        Scratch.
     patience : int
         ns.
 
@@ -198,12 +200,12 @@ def wait(
     -------
     code, rank : int
     """
-    until, looks = np.int64(0), 0
+    until, looks, clock = np.int64(0), 0, np.empty(2, np.int64)
     while True:
-        code, peer = _pass(board, words, to, of, outgoing, inbox, left, me, step, mask)
+        code, peer = _pass(board, rings, outgoing, inbox, me, step, mask)
         if code != WAITING:
             return code, peer
-        if acquire(board, left[me]) != 0:
+        if acquire(board, _left_at(me)) != 0:
             return LEFT, me
         looks += 1
         if looks % _LOOKS == 0:

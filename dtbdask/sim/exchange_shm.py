@@ -71,18 +71,18 @@ class Shm(End):
         self._rings = LINE * (1 + size)  # after the token, and a line for each rank
         self._data = self._rings + 2 * LINE * size * size
         self._bytes = 8 * self._data + 4 * size * size * (self._mask + 1)
-        self._board, self._words = np.zeros(0, np.int64), NOTHING
+        self._board = np.zeros(0, np.int64)
         self._file = self._make() if rank == 0 else -1
         self.address: tuple[int, int] = (os.getpid(), self._file)
         self._peers: dict[int, psutil.Process] = {}
-        self._left_at = LINE * (1 + np.arange(size))
-        self._to, self._of = self._known(rank, np.arange(size)), self._known(np.arange(size), rank)
+        ranks = np.arange(size)
+        self._known = np.stack([self._ring(rank, ranks), self._ring(ranks, rank)])
+        self._to, self._of = self._known
         self._of[:, mailbox.ROOM] = ROOM
         self._of[:, mailbox.PLACE] = ROOM * np.arange(size)
         self._inbox, self._outgoing = np.empty(ROOM * size, np.uint32), NOTHING
-        self._clock = np.zeros(2, np.int64)
 
-    def _known(self, writer: int | Ints, reader: int | Ints) -> Ints:
+    def _ring(self, writer: int | Ints, reader: int | Ints) -> Ints:
         """What is known at first of the rings from some to others: (rank, 8) int64."""
         ring = writer * self.size + reader
         known = np.zeros((self.size, mailbox.RING), np.int64)
@@ -131,7 +131,7 @@ class Shm(End):
         for peer in range(self.size):
             while not mailbox.look(self._board, here[peer]):
                 self._stay()
-                if mailbox.look(self._board, self._left_at[peer]):
+                if mailbox.look(self._board, mailbox.left_at(peer)):
                     raise self._lost("connect", peer, "it left")
                 self._check("connect", [peer])
                 if time.monotonic() > deadline:
@@ -160,30 +160,26 @@ class Shm(End):
             if not own:
                 os.close(opened)
         self._board = np.frombuffer(memory, np.int64)
-        self._words = np.frombuffer(memory, np.uint32)
 
     def post(self, step: int, outgoing: list[Ids | None]) -> None:
         """Put the lists into the rings; what has no room there goes on in `wait`."""
         self._step = step
-        board, words = self._memory()
+        board = self._memory()
         sent = [ids if peer != self.rank else None for peer, ids in enumerate(outgoing)]
         lists = [ids for ids in sent if ids is not None]
         self._outgoing = np.concatenate(lists) if lists else NOTHING
-        n_ids = np.array([-1 if ids is None else ids.size for ids in sent])
-        mailbox.post(
-            board, words, self._to, self._of, self._outgoing, self._inbox,
-            self._left_at, n_ids, self.rank, step, self._mask,
-        )  # fmt: skip
+        self._to[:, mailbox.N_IDS] = [-1 if ids is None else ids.size for ids in sent]
+        mailbox.post(board, self._known, self._outgoing, self._inbox, self.rank, step, self._mask)
 
     def wait(self, step: int) -> list[Ids]:
         """Take the list of each peer, sending on what is left to be sent."""
-        board, words = self._memory()
+        board = self._memory()
         start = looked = time.monotonic()
         patience = SPIN_NS
         while True:
             code, peer = mailbox.wait(
-                board, words, self._to, self._of, self._outgoing, self._inbox, self._left_at,
-                self._clock, self.rank, step, self._mask, patience,
+                board, self._known, self._outgoing, self._inbox, self.rank, step, self._mask,
+                patience,
             )  # fmt: skip
             if code == mailbox.ACROSS:
                 return self._received()
@@ -197,13 +193,13 @@ class Shm(End):
                     patience = 0
                     time.sleep(PAUSE)
 
-    def _memory(self) -> tuple[Ints, Ids]:
+    def _memory(self) -> Ints:
         """What is shared, which stays while it is held, whoever closes."""
-        board, words = self._board, self._words
+        board = self._board
         self._stay()
         if not board.size:
             raise ExchangeError(f"swap: block {self.rank} has not met its peers; connect it first")
-        return board, words
+        return board
 
     def _received(self) -> list[Ids]:
         sizes, places = self._of[:, mailbox.LENGTH].tolist(), self._of[:, mailbox.PLACE].tolist()
@@ -237,8 +233,7 @@ class Shm(End):
         if now - start > self._patience():
             raise self._late("swap", peer)
         if now - looked > PULSE:
-            rings = np.stack([self._to, self._of])
-            pending = rings[:, :, mailbox.DONE] != rings[:, :, mailbox.LENGTH]
+            pending = self._known[:, :, mailbox.DONE] != self._known[:, :, mailbox.LENGTH]
             self._check("swap", np.flatnonzero(pending.any(axis=0)).tolist())
             return now
         return looked
@@ -254,13 +249,13 @@ class Shm(End):
         self._left = True
         board = self._board
         if board.size:
-            mailbox.mark(board, self._left_at[self.rank], 1)
+            mailbox.mark(board, mailbox.left_at(self.rank), 1)
 
     def close(self) -> None:
         """Leave and let go of the memory, which is freed when the last has."""
         self.leave()
         self._forget_file()
-        self._board, self._words = np.zeros(0, np.int64), NOTHING
+        self._board = np.zeros(0, np.int64)
 
     def _forget_file(self) -> None:
         file, self._file = self._file, -1
