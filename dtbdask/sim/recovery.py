@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dtbdask import schema
 from dtbdask.errors import DTBDaskError, LostError, SessionError
 from dtbdask.sim import checkpoint
-from dtbdask.sim.losses import ANSWER_S, answering, is_loss, timeout
+from dtbdask.sim.losses import ANSWER_S, answering, is_loss
 from dtbdask.sim.moments import Moments, beside
 from dtbdask.sim.record import Recorder
 from dtbdask.sim.recording import Recording
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 RETURN_S = 5.0
 """Seconds that a run waits for workers to come back before it goes on with fewer."""
+NOBODY_S = 60.0
+"""Seconds that it waits where no worker answers, before it gives up."""
 TRIES = 3
 """Losses in a row, none of them at a later step than the one before, at which a run gives up."""
 
@@ -126,7 +128,7 @@ def _returned(session: Session, n_before: int) -> list[str]:
         waited = time.monotonic() - begun
         if len(there) >= n_before or (there and waited > RETURN_S):
             return there
-        if waited > timeout():
+        if not there and waited > NOBODY_S:
             raise SessionError(f"no worker of the cluster answers, for {waited:.0f} s")
         time.sleep(ANSWER_S / 10)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import dask
 import numpy as np
@@ -85,7 +86,7 @@ def struck(monkeypatch, moments):
 
 
 def undisturbed(network, path, seconds, **options):
-    """The recording of a run in this process, and V after ten steps more with another g_ampa."""
+    """Record a run in this process; V after ten steps more with another g_ampa."""
     with Session(network, seed=SEED, tr_s=0.1, **options) as session:
         session.run(seconds, record=RECORD, to=path)
         return after(session)
@@ -126,39 +127,48 @@ def test_killed_workers_leave_no_mark_on_a_recording(
     assert caplog.text.count("lost tcp://") == len(told)
 
 
-def test_a_worker_that_hangs_is_left_out_and_one_that_joins_is_used(
-    client, network, tmp_path, monkeypatch
-):
-    v = undisturbed(network, tmp_path / "meant", 0.5)
-    stopped = []
+@pytest.fixture
+def stopped(client):
+    """Processes that were stopped; they are killed afterwards."""
+    processes = []
+    yield processes
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_worker_that_hangs_is_left_out_and_one_that_joins_is_used(
+    client, network, tmp_path, monkeypatch, stopped, members
+):
     def stop(session):
         stopped.append(blow(client, session.workers[1], signal.SIGSTOP))
 
+    common = {"seed": SEED, "tr_s": 0.1, "members": members}
+    with Session(network, **common) as session:
+        for name in ("run meant", "more meant"):
+            session.run(0.3, record=RECORD, to=tmp_path / name)
+    options = {"record": RECORD, "checkpoint_every": 0.2}
+    blocks = 2 if members == 1 else None
     with (
         dask.config.set({"dtbdask.session.timeout": "2 s"}),
-        Session(network, client, seed=SEED, tr_s=0.1, blocks=2) as session,
+        Session(network, client, blocks=blocks, **common) as session,
     ):
-        before = session.workers
+        one, other = session.workers
         struck(monkeypatch, [(230, stop)])
         start = time.monotonic()
-        session.run(0.5, record=RECORD, to=tmp_path / "run", checkpoint_every=0.2)
+        session.run(0.3, to=tmp_path / "run", **options)
         assert time.monotonic() - start < 25
-        assert session.workers == before[:1]
-        os.kill(*stopped, signal.SIGKILL)
+        assert session.workers == [one]
+        os.kill(stopped[0], signal.SIGKILL)
+        wait_until(lambda: other not in client.scheduler_info()["workers"])
         client.wait_for_workers(2, timeout=60)
-        wait_until(lambda: before[1] not in client.scheduler_info()["workers"])
-        client.wait_for_workers(2, timeout=60)
-        struck(monkeypatch, [(600, lambda session: blow(client, session.workers[0]))])
-        session.run(0.3, record=RECORD, to=tmp_path / "more", checkpoint_every=0.2)
-        assert before[0] not in session.workers
+        struck(monkeypatch, [(500, lambda session: blow(client, one))])
+        session.run(0.3, to=tmp_path / "more", **options)
         assert session.workers
-    with Session(network, seed=SEED, tr_s=0.1) as session:
-        session.run(0.5)
-        session.run(0.3, record=RECORD, to=tmp_path / "more meant")
-    same_arrays(tmp_path / "run", tmp_path / "meant")
-    same_arrays(tmp_path / "more", tmp_path / "more meant")
-    assert v.size
+        assert one not in session.workers
+    for name in ("run", "more"):
+        same_arrays(tmp_path / name, tmp_path / f"{name} meant")
 
 
 def wait_until(true, seconds=30):
