@@ -297,12 +297,12 @@ def test_a_run_that_is_ended_ends_soon_and_can_be_resumed(
         session.advance(1)
 
         def later(session):
-            timers.append(threading.Timer(0.3, end, [session]))
+            timers.append(threading.Timer(0.1, end, [session]))
             timers[0].start()
 
         struck(monkeypatch, [(1, later)])
         with pytest.raises(expected):
-            session.run(30, **options)
+            session.run(8, **options)
         assert time.monotonic() - moment[0] < 4
         with pytest.raises(SessionError):
             session.advance(1)
