@@ -20,6 +20,7 @@ from dtbdask.sim.losses import (
     ask,
     check_scheduler,
     is_loss,
+    listed,
     patiently,
     timeout,
 )
@@ -94,7 +95,7 @@ class Workers:
                 f"blocks is {len(specs)}, but the cluster has {len(self._workers)} workers; "
                 "use fewer blocks or add workers"
             )
-        if len(where) == len(workers(client)):  # else it would wait for those that do not answer
+        if len(where) == len(listed(client)):  # else it would wait for those that do not answer
             client.register_plugin(worker.Home())
         token, patience = secrets.token_bytes(32), timeout()
         size = partition.n_blocks
@@ -197,18 +198,14 @@ class Workers:
         """Have all gangs leave; a worker that does not answer hears of it when it does again."""
         from dtbdask.sim import worker
 
-        given = {where: (gang,) for where, gang in zip(self._workers, self._gangs, strict=True)}
+        held, known = zip(self._workers, self._gangs, strict=True), listed(self._client)
+        given = {where: (gang,) for where, gang in held if where in known}
         return list(ask(self._client, worker.leave, given, ANSWER_S))
 
     def close(self) -> None:
         """Disband the gangs; the cluster stays usable."""
         if self._client.status == "running":
             self._disband()
-
-
-def workers(client: Any) -> list[str]:
-    """Addresses of the workers of a cluster, sorted."""
-    return sorted(client.scheduler_info(n_workers=-1)["workers"])
 
 
 def _wait(futures: Sequence[Any], seconds: float) -> None:

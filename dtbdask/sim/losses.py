@@ -103,6 +103,14 @@ def ask(
     return answers
 
 
+def listed(client: Any) -> list[str]:
+    """Addresses of the workers that the scheduler knows, be they hanging."""
+    check_scheduler(client)
+    asked = client.scheduler.identity(n_workers=-1)
+    told = patiently(client, asked, lambda: check_scheduler(client))
+    return list(told["workers"])
+
+
 def answering(client: Any, patience: float | None = None) -> list[str]:
     """Addresses of the workers of a cluster that answer, sorted; others are told.
 
@@ -112,12 +120,9 @@ def answering(client: Any, patience: float | None = None) -> list[str]:
     patience : float, optional
         Seconds that one may take; by default `dtbdask.session.timeout`.
     """
-    check_scheduler(client)
-    told = patiently(
-        client, client.scheduler.identity(n_workers=-1), lambda: check_scheduler(client)
-    )
-    there = ask(client, os.getpid, dict.fromkeys(told["workers"], ()), patience or timeout())
-    for silent in sorted(set(told["workers"]) - set(there)):
+    known = listed(client)
+    there = ask(client, os.getpid, dict.fromkeys(known, ()), patience or timeout())
+    for silent in sorted(set(known) - set(there)):
         logger.warning("worker %s does not answer; it is left out", silent)
     return sorted(there)
 
