@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RETURN_S = 5.0
+RETURN_S = 8.0
 """Seconds that a run waits for workers to come back before it goes on with fewer."""
 NOBODY_S = 60.0
 """Seconds that it waits where no worker answers, before it gives up."""

@@ -158,7 +158,7 @@ def test_a_worker_that_hangs_is_left_out_and_one_that_joins_is_used(
         struck(monkeypatch, [(230, stop)])
         start = time.monotonic()
         session.run(0.3, to=tmp_path / "run", **options)
-        assert time.monotonic() - start < 25
+        assert time.monotonic() - start < 30
         assert session.workers == [one]
         os.kill(stopped[0], signal.SIGKILL)
         wait_until(lambda: other not in client.scheduler_info()["workers"])
