@@ -45,6 +45,10 @@ class SessionError(DTBDaskError, RuntimeError):
     """A session was used in a way its state does not allow, or its gang was lost."""
 
 
+class LostError(SessionError):
+    """A worker, or what it held of a session, is gone: names the worker."""
+
+
 def whole_number(name: str, value: object, low: int, high: int = 2**63 - 1) -> int:
     """The value as an int, or an `InputError` that says what it must be.
 

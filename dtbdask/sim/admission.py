@@ -32,6 +32,16 @@ def divided(
     return divide(network, blocks, wanted)
 
 
+def divided_again(
+    before: Partition, network: Network, blocks: int | None, wanted: str | Partition, n_workers: int
+) -> Partition:
+    """The partition there was, if it suits the workers there are now, or another one."""
+    if isinstance(wanted, Partition):
+        blocks, wanted = wanted.n_blocks, "auto"
+    n_blocks = min(n_workers, blocks or -(-network.n_neurons // TILE))
+    return before if before.n_blocks == n_blocks else divide(network, n_blocks, wanted)
+
+
 def undivided(network: Network, blocks: int | None, wanted: str | Partition) -> Partition:
     """One block: that of an ensemble, which is divided by members instead."""
     if blocks not in (None, 1):

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
+import threading
+import time
 import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from dask.utils import parse_timedelta
-
 from dtbdask import config
-from dtbdask.errors import InputError, SessionError, whole_number
+from dtbdask.errors import InputError, LostError, SessionError, whole_number
 from dtbdask.graph.partition import Partition
 from dtbdask.sim.exchange_choice import chosen
 from dtbdask.sim.gang import Gang
 from dtbdask.sim.grid import best_row
+from dtbdask.sim.losses import (
+    ANSWER_S,
+    Lookout,
+    as_ended,
+    ask,
+    check_scheduler,
+    is_loss,
+    listed,
+    patiently,
+    timeout,
+)
 from dtbdask.sim.spec import BlockSpec
-
-logger = logging.getLogger(__name__)
 
 
 class Crew(Protocol):
@@ -28,6 +38,9 @@ class Crew(Protocol):
 
     def call(self, method: str, *arguments: Any) -> list[Any]:
         """Call a method of every gang; results in the order of the blocks or members."""
+
+    def cancel(self) -> None:
+        """Have a call that is going on, and those after it, end with an error; from any thread."""
 
     def close(self) -> None:
         """Let the gangs go."""
@@ -54,6 +67,10 @@ class Here:
         """Call a method of the one gang."""
         return [getattr(self._gang, method)(*arguments)]
 
+    def cancel(self) -> None:
+        """Have the gang stop before its next step."""
+        self._gang.leave()
+
     def close(self) -> None:
         """Free the blocks."""
         self._gang.close()
@@ -70,6 +87,8 @@ class Workers:
         Its blocks are those of the specs, which exchange spikes; or it has one block, and each spec
         is a whole network with members of its own.
     client : distributed.Client
+    where : list of str
+        Addresses of workers that answer, of which the first are taken.
     exchange : {"auto", "shm", "tcp", "ucx"}
         What is asked for.
 
@@ -80,30 +99,34 @@ class Workers:
     """
 
     def __init__(
-        self, specs: list[BlockSpec], partition: Partition, client: Any, exchange: str = "auto"
+        self,
+        specs: list[BlockSpec],
+        partition: Partition,
+        client: Any,
+        where: list[str],
+        exchange: str = "auto",
     ) -> None:
         from dtbdask.sim import worker
 
-        self._client = client
+        self._client, self._cancelled = client, threading.Event()
         run_id = uuid.uuid4().hex
         self._gangs = [f"{run_id}-{place}" for place in range(len(specs))]
         self._broken = ""
-        self._workers = workers(client)[: len(specs)]
+        self._workers = where[: len(specs)]
         if len(self._workers) < len(specs):
             raise InputError(
                 f"blocks is {len(specs)}, but the cluster has {len(self._workers)} workers; "
                 "use fewer blocks or add workers"
             )
         self.exchange = chosen(exchange, partition.n_blocks, client, self._workers)
-        client.register_plugin(worker.Home())
-        end = secrets.token_bytes(32), _timeout()
+        if len(where) == len(listed(client)):  # else it would wait for those that do not answer
+            client.register_plugin(worker.Home())
+        end = secrets.token_bytes(32), timeout()
         size = partition.n_blocks
         try:
             addresses = [
-                client.run(
-                    worker.listen, gang, self.exchange, place % size, size, *end, workers=[where]
-                )[where]
-                for place, (gang, where) in enumerate(zip(self._gangs, self._workers, strict=True))
+                self._run(worker.listen, place, self.exchange, place % size, size, *end)
+                for place in range(len(specs))
             ]
             row = _row(self.exchange, self._workers)
             self._submit(worker.gather, [(spec, addresses, partition, row) for spec in specs])
@@ -117,14 +140,30 @@ class Workers:
 
         return self._submit(worker.call, [(method, *arguments)] * len(self._workers))
 
+    @property
+    def workers(self) -> list[str]:
+        """Addresses of the workers, in the order of the blocks or members."""
+        return list(self._workers)
+
+    def cancel(self) -> None:
+        """Have whoever waits for the gangs disband them."""
+        self._cancelled.set()
+
+    def _run(self, function: Callable[..., Any], place: int, *arguments: Any) -> Any:
+        """What a function returns on the event loop of the worker of a gang."""
+        where = self._workers[place]
+        given = {where: (self._gangs[place], *arguments)}
+        answers = ask(self._client, function, given, timeout())
+        if where not in answers:
+            raise LostError(f"worker {where} was lost: it does not answer")
+        return answers[where]
+
     def _submit(self, function: Any, arguments: list[tuple[Any, ...]]) -> list[Any]:
         """One pinned task a worker; the first error shuts the gang down and is raised.
 
         A task may fall on another worker when its own is gone: it then finds no gang there and says
         so, instead of waiting for ever for a worker that does not come back.
         """
-        from distributed import as_completed, wait
-
         if self._broken:
             raise SessionError(f"the session was lost ({self._broken}); make a new one")
         futures = [
@@ -132,45 +171,79 @@ class Workers:
                                 allow_other_workers=True, retries=0)
             for gang, where, given in zip(self._gangs, self._workers, arguments, strict=True)
         ]  # fmt: skip
+        look = self._lookout()
         try:
-            for future in as_completed(futures):
-                if future.status != "finished":
+            for future in as_ended(futures, look):
+                if future.status == "error":
                     future.result()
-            return list(self._client.gather(futures))
+                if future.status == "cancelled":
+                    check_scheduler(self._client)
+                    raise LostError("a task of the session was cancelled")
+            gathered = self._client.gather(futures, asynchronous=True)
+            return list(patiently(self._client, gathered, look))
         except InputError:  # refused by all of them alike, before anything was changed
-            wait(futures)
+            for _ in as_ended(futures, look):
+                pass
             raise
         except BaseException as error:
             self._broken = f"{type(error).__name__}: {error}"
-            self._abort()
-            wait(futures)
+            graver = self._settle(futures)
+            if graver is not None and is_loss(error):
+                raise graver from error
             raise
 
-    def _abort(self) -> None:
-        """Wake the blocks that wait for the one that failed."""
+    def _lookout(self) -> Callable[[], None]:
+        lookout = Lookout(self._client, self._workers)
+
+        def look() -> None:
+            if self._cancelled.is_set():
+                raise SessionError("cancelled")
+            lookout()
+
+        return look
+
+    def _settle(self, futures: Sequence[Any]) -> BaseException | None:
+        """Disband the gangs, and wait until their tasks have ended on all workers that answer.
+
+        Returns an error that is no loss, if a task ended with one.
+        """
+        with suppress(SessionError):  # no scheduler: nothing is left to wait for
+            while True:
+                there = self._disband()
+                held = zip(futures, self._workers, strict=True)
+                left = [f for f, where in held if f.status == "pending" and where in there]
+                if not left:
+                    break
+                _wait(left, ANSWER_S)
+            self._client.cancel([future for future in futures if future.status == "pending"])
+        errors = [future.exception() for future in futures if future.status == "error"]
+        return next((error for error in errors if not is_loss(error)), None)
+
+    def _disband(self) -> list[str]:
+        """Have all gangs leave; a worker that does not answer hears of it when it does again."""
         from dtbdask.sim import worker
 
-        alive = set(workers(self._client))
-        for gang, where in zip(self._gangs, self._workers, strict=True):
-            if where in alive:
-                self._client.run(worker.leave, gang, workers=[where])
+        held, known = zip(self._workers, self._gangs, strict=True), listed(self._client)
+        given = {where: (gang,) for where, gang in held if where in known}
+        return list(ask(self._client, worker.leave, given, ANSWER_S))
 
     def close(self) -> None:
         """Disband the gangs; the cluster stays usable."""
-        from dtbdask.sim import worker
-
-        alive = set(workers(self._client))
-        futures = [
-            self._client.submit(worker.disband, gang, workers=[where], pure=False)
-            for gang, where in zip(self._gangs, self._workers, strict=True)
-            if where in alive
-        ]
-        self._client.gather(futures)
+        if self._client.status == "running":
+            self._disband()
 
 
-def workers(client: Any) -> list[str]:
-    """Addresses of the workers of a cluster, sorted."""
-    return sorted(client.scheduler_info(n_workers=-1)["workers"])
+def _wait(futures: Sequence[Any], seconds: float) -> None:
+    """Until they have ended, or so long."""
+    until = time.monotonic() + seconds
+
+    def look() -> None:
+        if time.monotonic() > until:
+            raise TimeoutError
+
+    with suppress(TimeoutError):
+        for _ in as_ended(futures, look):
+            pass
 
 
 def _row(exchange: str, workers: list[str]) -> int:
@@ -182,10 +255,3 @@ def _row(exchange: str, workers: list[str]) -> int:
     if exchange in ("loopback", "shm") or len(workers) < least:
         return 0
     return best_row([str(urlsplit(address).hostname) for address in workers])
-
-
-def _timeout() -> float:
-    seconds = parse_timedelta(config.get("session.timeout"))
-    if seconds is None or seconds <= 0:
-        raise SessionError("dtbdask.session.timeout must be a positive time, such as '60 s'")
-    return float(seconds)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dtbdask.errors import SessionError
+from dtbdask.errors import LostError, SessionError
 from dtbdask.graph.partition import Partition
 from dtbdask.sim import checkpoint
 from dtbdask.sim.asked import Asked
@@ -100,6 +100,7 @@ class Gang:
         self._rows: list[list[NDArray[np.uint32]]] = []
         self._asked: list[Asked] = []
         self._swaps: list[Swaps] = []
+        self._left = False
 
     @classmethod
     def local(cls, specs: list[BlockSpec], partition: Partition) -> Gang:
@@ -194,6 +195,7 @@ class Gang:
         self._raster.begin()
         k = 0
         while k < n_steps:
+            self._stay()
             put(k)
             if alone:
                 block = self.blocks[0]
@@ -304,6 +306,16 @@ class Gang:
                 "the haemodynamics of a network split over workers are the session's"
             )
         return self.haemodynamics
+
+    def leave(self) -> None:
+        """Stop, from any thread: steps that are being made end with an error."""
+        self._left = True
+        for exchange in self.exchanges:
+            exchange.leave()
+
+    def _stay(self) -> None:
+        if self._left:
+            raise LostError(f"the gang was told to leave at step {self.blocks[0].step_index}")
 
     def close(self) -> None:
         """Leave the exchange and free the blocks."""

@@ -10,9 +10,9 @@ from dtbdask.errors import StoreError
 from dtbdask.graph.network import Network, open_network
 from dtbdask.graph.partition import Partition
 from dtbdask.sim import checkpoint
-from dtbdask.sim.moments import Moments, beside, writing
-from dtbdask.sim.record import Recorder
+from dtbdask.sim.moments import beside, writing
 from dtbdask.sim.recording import Recording, open_recording
+from dtbdask.sim.recovery import endure, taken_up
 from dtbdask.sim.session import Session
 
 
@@ -64,13 +64,7 @@ def _resumed(path: str | Path, network: Network | None, client: Any, **options: 
         network = _network(path, protocol["network"])
     store = checkpoint.newest(beside(path), protocol["run"])
     with Session.resume(store, network, client, **options) as session:
-        gone = session.step - root["first_step"]
-        moments = Moments.of(
-            protocol["checkpoint_every"], protocol["checkpoint_wall"], session.dt_ms,
-            run=protocol["run"], gone=gone,
-        )  # fmt: skip
-        recorder = Recorder.reopened(path, network, store)
-        made = session.go_on(root["n_steps"] - gone, recorder, moments)
+        made = endure(session, *taken_up(session, path, store))
     assert made is not None
     return made
 

@@ -21,20 +21,22 @@ from dtbdask.graph.partition import Partition
 from dtbdask.graph.ranges import spread
 from dtbdask.kernels import RECEPTORS
 from dtbdask.sim import checkpoint
-from dtbdask.sim.admission import check_network, check_room, divided, undivided
+from dtbdask.sim.admission import check_network, check_room, divided, divided_again, undivided
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.changes import Change
-from dtbdask.sim.crew import Crew, Here, Workers, workers
+from dtbdask.sim.crew import Crew, Here, Workers
 from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.devices import chosen
 from dtbdask.sim.exchange_choice import known
 from dtbdask.sim.gang import Window
+from dtbdask.sim.losses import answering
 from dtbdask.sim.moments import Moments, beside, steps_of, writing
 from dtbdask.sim.protocol import entry, read_change, told_stimulus
 from dtbdask.sim.quantities import Request, Samples, Watch
 from dtbdask.sim.raster import merged
 from dtbdask.sim.record import Recorder
 from dtbdask.sim.recording import Recording
+from dtbdask.sim.recovery import endure
 from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.stimuli import Bound, Stimulus, bind, drive_of, read_stimulus, written
 
@@ -86,6 +88,7 @@ class Session:
         What was taken.
     exchange : {"loopback", "shm", "tcp", "ucx"}
         What was taken; "loopback" where no two workers exchange anything.
+    client : distributed.Client or None
 
     Raises
     ------
@@ -111,7 +114,8 @@ class Session:
         if dtype not in ("float32", "float64"):
             raise InputError(f"dtype is {dtype!r}; use 'float32' or 'float64'")
         check_network(network, dt_ms)
-        self.device = chosen(device, client)
+        where = None if client is None else answering(client)
+        self.device = chosen(device, client, where)
         self.network, self.members, self.seed = network, members, seed
         self.dt_ms, self.tr_s = float(dt_ms), float(tr_s)
         self.t_steps, self.dtype = t_steps, dtype
@@ -127,29 +131,40 @@ class Session:
             "threads": threads if self.device == "cpu" else 1,
             "device": self.device,
         }
-        n_workers = 1 if client is None else len(workers(client))
+        self.client, self._common = client, common
+        self._blocks, self._wanted, self._asked = blocks, partition, exchange
+        self._cancelled = False
+        self._crew: Crew | None = None
+        n_workers = 1 if where is None else len(where)
         if members == 1:
             self.partition = divided(network, blocks, partition, n_workers)
-            specs = [BlockSpec(network, ranges, **common) for ranges in self.partition.ranges]
         else:
             self.partition = undivided(network, blocks, partition)
-            n_gangs = min(members, n_workers)
-            cuts = [members * k // n_gangs for k in range(n_gangs + 1)]
+        self._gather(where)
+
+    def _gather(self, where: list[str] | None) -> None:
+        """Make the blocks live, as at the start of a session, here or on workers that answer."""
+        network, client, common = self.network, self.client, self._common
+        if self.members == 1:
+            specs = [BlockSpec(network, ranges, **common) for ranges in self.partition.ranges]
+        else:
+            n_gangs = min(self.members, 1 if where is None else len(where))
+            cuts = [self.members * k // n_gangs for k in range(n_gangs + 1)]
             specs = [
                 BlockSpec.whole(network, first_member=low, members=high - low, **common)
                 for low, high in pairwise(cuts)
             ]
         if self.device == "cpu":
-            alone = self.partition.n_blocks if members == 1 else 1
-            check_room(network, client, alone, threads, max(spec.members for spec in specs), dtype)
-        self._crew: Crew | None
-        if client is None:
-            self._crew = Here(specs, self.partition, exchange)
+            alone = self.partition.n_blocks if self.members == 1 else 1
+            members = max(spec.members for spec in specs)
+            check_room(network, client, alone, common["threads"], members, self.dtype)
+        if where is None:
+            self._crew = Here(specs, self.partition, self._asked)
         else:
-            self._crew = Workers(specs, self.partition, client, exchange)
+            self._crew = Workers(specs, self.partition, client, where, self._asked)
         self.exchange = self._crew.exchange
         split = client is not None and self.partition.n_blocks > 1
-        self._haemodynamics = Haemodynamics(network.populations, 1, dt_ms) if split else None
+        self._haemodynamics = Haemodynamics(network.populations, 1, self.dt_ms) if split else None
 
     def run(
         self, seconds: float, *, record: Sequence[str] = (), to: str | Path | None = None,
@@ -194,14 +209,14 @@ class Session:
             sample_every=sample_every,
         )  # fmt: skip
         if to is None:
-            return self.go_on(n_steps, None, moments)
+            return self.go_on(n_steps, None, None)
         about = self._about(n_steps)
         with writing(to, begin=True) if moments is not None else nullcontext():
             if moments is not None:  # before the recording, so that whoever finds it finds both
                 about |= moments.protocol(to, seconds, self.network)
                 self._keep(beside(to), moments.run)
             recorder = Recorder.new(to, self.network, request, about, overwrite=overwrite)
-            return self.go_on(n_steps, recorder, moments)
+            return endure(self, n_steps, recorder, moments)
 
     def go_on(
         self, n_steps: int, recorder: Recorder | None, moments: Moments | None
@@ -491,6 +506,38 @@ class Session:
             raise InputError(f"state has shape {state.shape}; expected finite values of {shape}")
         self._ask("put_balloon", state)
 
+    @property
+    def workers(self) -> list[str]:
+        """Addresses of the workers that hold its blocks; none of a session in this process."""
+        return self._crew.workers if isinstance(self._crew, Workers) else []
+
+    def gather_anew(self, where: list[str]) -> None:
+        """Give up the gangs, and have others on these workers, as new: `restore` comes next.
+
+        Parameters
+        ----------
+        where : list of str
+            Addresses of workers that answer.
+        """
+        if self._crew is not None:
+            self._crew.close()
+        if self.members == 1:
+            self.partition = divided_again(
+                self.partition, self.network, self._blocks, self._wanted, len(where)
+            )
+        if self.partition.n_blocks == 1:
+            self._asked = "auto"  # nothing is exchanged any more
+        self._gather(where)
+
+    def cancel(self) -> None:
+        """End what the session does, from any thread: that gets a `SessionError`.
+
+        The session is over; a recording with checkpoints can be resumed.
+        """
+        self._cancelled = True
+        if (crew := self._crew) is not None:
+            crew.cancel()
+
     def close(self) -> None:
         """End the session and free what it holds; the cluster stays usable."""
         if self._crew is not None:
@@ -533,9 +580,20 @@ class Session:
                 )
 
     def _ask(self, method: str, *arguments: Any) -> list[Any]:
-        return self._open_crew().call(method, *arguments)
+        crew = self._open_crew()
+        try:
+            return crew.call(method, *arguments)
+        except SessionError:
+            self.check_uncancelled()
+            raise
+
+    def check_uncancelled(self) -> None:
+        """Refuse to go on after `cancel`."""
+        if self._cancelled:
+            raise SessionError(f"the session was cancelled, after step {self.step}; make a new one")
 
     def _open_crew(self) -> Crew:
+        self.check_uncancelled()
         if self._crew is None:
             raise SessionError("the session is closed; make a new one")
         return self._crew

@@ -1,0 +1,321 @@
+"""A recorded run on a cluster outlives its workers, and ends within seconds where it is told to."""
+
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+
+import dask
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+from networks import make_network
+from stores import same_arrays
+
+from dtbdask import schema
+from dtbdask.cluster import CONFIGURATION
+from dtbdask.errors import ExchangeError, SessionError, StoreError
+from dtbdask.sim.restart import resume_run
+from dtbdask.sim.session import Session
+
+RECORD = ("rate", "bold", "spikes")
+SEED = 2**50 + 1
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two worker processes of one thread each."""
+    with (
+        dask.config.set(CONFIGURATION),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def client(cluster):
+    """The client, once both workers are there; afterwards they are, and nothing is left on them."""
+    cluster.wait_for_workers(2, timeout=60)
+    with dask.config.set({"dtbdask.session.window-steps": 50}):
+        yield cluster
+    cluster.wait_for_workers(2, timeout=60)
+    assert cluster.submit(sum, [1, 2], pure=False).result(timeout=30) == 3
+    assert held(cluster) == 0, "something was left on the workers"
+
+
+@pytest.fixture(scope="module")
+def network():
+    return make_network(voxels=4, neurons=2400, degree=30, seed=4, noise_rate=0.002)
+
+
+def held(client):
+    """Gangs and connections on the workers."""
+
+    def count(dask_worker):
+        home = dask_worker.plugins.get("dtbdask")
+        return len(home.gangs) + len(home.exchanges) if home else 0
+
+    return sum(client.run(count).values())
+
+
+def blow(client, where, what=signal.SIGKILL, after_s=0.0):
+    """Send a signal to the process of a worker, soon."""
+    pid = client.run(os.getpid, workers=[where])[where]
+    threading.Timer(after_s, os.kill, (pid, what)).start()
+    return pid
+
+
+def struck(monkeypatch, moments):
+    """Have things done just before a session makes the windows with certain steps."""
+    advance, left = Session.advance, sorted(moments, key=lambda moment: moment[0])
+
+    def striking(self, n_steps, **options):
+        if left and self.step + n_steps > left[0][0]:
+            left.pop(0)[1](self)
+        return advance(self, n_steps, **options)
+
+    monkeypatch.setattr(Session, "advance", striking)
+
+
+def undisturbed(network, path, seconds, **options):
+    """Record a run in this process; V after ten steps more with another g_ampa."""
+    with Session(network, seed=SEED, tr_s=0.1, **options) as session:
+        session.run(seconds, record=RECORD, to=path)
+        return after(session)
+
+
+def after(session):
+    session.set("g_ampa", 1.2, how="multiply")
+    session.advance(10)
+    return session.state("v")
+
+
+# Workers die
+
+
+@pytest.mark.parametrize(
+    ("kills", "members"), [(3, 1), (1, 2), pytest.param(20, 1, marks=pytest.mark.slow)]
+)
+def test_killed_workers_leave_no_mark_on_a_recording(
+    client, network, tmp_path, monkeypatch, caplog, kills, members
+):
+    draw, seconds = random.Random(kills), 0.6 * kills
+    v = undisturbed(network, tmp_path / "meant", seconds, members=members)
+
+    def kill(session):
+        blow(client, draw.choice(session.workers), after_s=draw.uniform(0, 0.03))
+
+    steps = [600 * k + draw.randrange(500) for k in range(kills)]
+    struck(monkeypatch, [(step, kill) for step in steps])
+    with Session(network, client, seed=SEED, tr_s=0.1, members=members) as session:
+        with caplog.at_level(logging.WARNING):
+            session.run(seconds, record=RECORD, to=tmp_path / "run", checkpoint_every=0.2)
+        np.testing.assert_array_equal(after(session), v)
+        assert session.step == 600 * kills + 10
+    same_arrays(tmp_path / "run", tmp_path / "meant")
+    told = schema.read_root(tmp_path / "run")["recoveries"]
+    assert len(told) >= kills
+    assert all(one["step"] % 200 == 0 and "lost" in one["why"] for one in told)
+    assert caplog.text.count("lost tcp://") == len(told)
+
+
+@pytest.fixture
+def stopped(client):
+    """Processes that were stopped; they are killed afterwards."""
+    processes = []
+    yield processes
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_worker_that_hangs_is_left_out_and_one_that_joins_is_used(
+    client, network, tmp_path, monkeypatch, stopped, members
+):
+    def stop(session):
+        stopped.append(blow(client, session.workers[1], signal.SIGSTOP))
+
+    common = {"seed": SEED, "tr_s": 0.1, "members": members}
+    with Session(network, **common) as session:
+        for name in ("run meant", "more meant"):
+            session.run(0.3, record=RECORD, to=tmp_path / name)
+    options = {"record": RECORD, "checkpoint_every": 0.2}
+    blocks = 2 if members == 1 else None
+    with (
+        dask.config.set({"dtbdask.session.timeout": "2 s"}),
+        Session(network, client, blocks=blocks, **common) as session,
+    ):
+        one, other = session.workers
+        struck(monkeypatch, [(230, stop)])
+        start = time.monotonic()
+        session.run(0.3, to=tmp_path / "run", **options)
+        assert time.monotonic() - start < 30
+        assert session.workers == [one]
+        os.kill(stopped[0], signal.SIGKILL)
+        wait_until(lambda: other not in client.scheduler_info()["workers"])
+        client.wait_for_workers(2, timeout=60)
+        struck(monkeypatch, [(500, lambda session: blow(client, one))])
+        session.run(0.3, to=tmp_path / "more", **options)
+        assert session.workers
+        assert one not in session.workers
+    for name in ("run", "more"):
+        same_arrays(tmp_path / name, tmp_path / f"{name} meant")
+
+
+def wait_until(true, seconds=30):
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def failing(error, times=10**9):
+    """An `advance` that fails so often."""
+    advance, left = Session.advance, [None] * min(times, 1000)
+
+    def made(self, n_steps, **options):
+        if self.step >= 100 and left:
+            left.pop()
+            raise error
+        return advance(self, n_steps, **options)
+
+    return made
+
+
+def test_losses_at_the_same_step_are_bounded_and_other_errors_are_raised_at_once(
+    client, network, tmp_path, monkeypatch
+):
+    lost = ExchangeError("block 0 lost block 1")
+    options = {"record": RECORD, "checkpoint_every": 0.05}
+    with (
+        Session(network, client, seed=SEED, tr_s=0.1) as session,
+        monkeypatch.context() as patched,
+    ):
+        patched.setattr(Session, "advance", failing(StoreError("full")))
+        with pytest.raises(StoreError, match=r"^full$"):
+            session.run(0.3, to=tmp_path / "full", **options)
+        assert "recoveries" not in schema.read_root(tmp_path / "full")
+        patched.undo()
+        patched.setattr(Session, "advance", failing(lost))
+        with pytest.raises(ExchangeError, match="loss 3 at step 100; resume it with: dtbdask"):
+            session.run(0.3, to=tmp_path / "run", **options)
+        assert len(schema.read_root(tmp_path / "run")["recoveries"]) == 2
+        with pytest.raises(ExchangeError, match="lost block 1; give checkpoint_every"):
+            session.run(0.3, record=RECORD, to=tmp_path / "bare")
+    resume_run(tmp_path / "run", network, client)
+    with Session(network, seed=SEED, tr_s=0.1) as session:
+        session.run(0.1)
+        session.run(0.3, record=RECORD, to=tmp_path / "meant")
+    same_arrays(tmp_path / "run", tmp_path / "meant")
+    assert len(schema.read_root(tmp_path / "run")["recoveries"]) == 2
+
+
+# The scheduler dies
+
+
+@pytest.fixture
+def processes(tmp_path):
+    """A scheduler and two workers in processes of their own."""
+    file, begun = tmp_path / "scheduler.json", []
+
+    def begin(kind, *words):
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *words,
+                   "--scheduler-file", file, "--no-dashboard"]  # fmt: skip
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        begun.append(subprocess.Popen(command, start_new_session=True, **quiet))
+        return begun[-1]
+
+    scheduler = begin("scheduler", "--host", "127.0.0.1", "--port", "0")
+    begin("worker", "--nworkers", "2", "--nthreads", "1", "--host", "127.0.0.1")
+    wait_until(file.exists)
+    client = Client(scheduler_file=str(file), set_as_default=False)
+    try:
+        client.wait_for_workers(2, timeout=60)
+        yield scheduler, client
+    finally:
+        client.close(timeout=2)
+        for process in begun:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def test_the_loss_of_the_scheduler_is_told_in_time_and_the_run_is_resumed_here(
+    processes, network, tmp_path, monkeypatch
+):
+    scheduler, client = processes
+    path, moment = tmp_path / "run", []
+
+    def kill(session):
+        moment.append(time.monotonic())
+        scheduler.kill()
+
+    struck(monkeypatch, [(250, kill)])
+    with dask.config.set({"dtbdask.session.window-steps": 50}):
+        session = Session(network, client, seed=SEED, tr_s=0.1)
+        with pytest.raises(SessionError, match=f"scheduler .* was lost.*dtbdask resume {path}"):
+            session.run(0.5, record=RECORD, to=path, checkpoint_every=0.1)
+        session.close()
+        assert time.monotonic() - moment[0] < 10
+    resume_run(path, network)
+    undisturbed(network, tmp_path / "meant", 0.5)
+    same_arrays(path, tmp_path / "meant")
+
+
+# Somebody ends a run
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("how", ["interrupt", "cancel"])
+def test_a_run_that_is_ended_ends_soon_and_can_be_resumed(
+    client, network, tmp_path, monkeypatch, how, blocks
+):
+    moment = []
+
+    def end(session):
+        moment.append(time.monotonic())
+        if how == "cancel":
+            session.cancel()
+        else:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    path, timers = tmp_path / "run", []
+    expected = SessionError if how == "cancel" else KeyboardInterrupt
+    options = {"record": ("rate",), "to": path, "checkpoint_wall": 1000}
+    with (
+        dask.config.set({"dtbdask.session.window-steps": 10**6}),
+        Session(network, client, seed=SEED, blocks=blocks, t_steps=10) as session,
+    ):
+        session.advance(1)
+
+        def later(session):
+            timers.append(threading.Timer(0.1, end, [session]))
+            timers[0].start()
+
+        struck(monkeypatch, [(1, later)])
+        with pytest.raises(expected):
+            session.run(8, **options)
+        assert time.monotonic() - moment[0] < 4
+        with pytest.raises(SessionError):
+            session.advance(1)
+    assert held(client) == 0
+    assert resume_run(path, network, client, blocks=blocks).finished
+
+
+def test_cancel_ends_a_session_of_this_process_too(network, tmp_path):
+    with Session(network, seed=SEED, t_steps=10) as session:
+        threading.Timer(0.3, session.cancel).start()
+        start = time.monotonic()
+        with pytest.raises(SessionError, match="cancelled"):
+            session.run(1000)
+        assert time.monotonic() - start < 4
+        with pytest.raises(SessionError, match="cancelled"):
+            session.advance(1)
