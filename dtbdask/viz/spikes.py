@@ -7,7 +7,6 @@ many are shown. So a pattern in time is not blurred, and the same recording give
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,8 +60,8 @@ def raster(
     Parameters
     ----------
     recording : xarray.Dataset
-        `spike_step` (spike) int, ascending, and `spike_neuron` (spike) int; coordinates
-        `population_label`, `population_voxel`, `excitatory`, `size` and `first_neuron`
+        `n_spikes` (step), `spike_step` (spike), ascending, and `spike_neuron` (spike), all int;
+        coordinates `population_label`, `population_voxel`, `excitatory`, `size` and `first_neuron`
         (population); attributes `dt_ms`, `first_step` and `n_steps`.
     max_points : int
         Most spikes to draw; neurons are thinned evenly until their spikes are no more than this.
@@ -120,11 +119,12 @@ def _window(recording: xr.Dataset, window_ms: tuple[float, float]) -> tuple[int,
         raise InputError(
             f"window_ms is {window_ms}; give (from, to) within {start:g} to {stop:g} ms"
         )
-    dt, step = recording.attrs["dt_ms"], recording["spike_step"]
-    n = recording.sizes["spike"]
-    begin = 0 if low <= start else bisect_left(range(n), low, key=lambda i: (int(step[i]) + 1) * dt)
-    end = n if high >= stop else bisect_right(range(n), high, key=lambda i: (int(step[i]) + 1) * dt)
-    return begin, end
+    n_spikes = recording["n_spikes"].values
+    step = recording.attrs["first_step"] + np.arange(n_spikes.size)
+    time_ms = (step + 1) * recording.attrs["dt_ms"]
+    begin, end = np.searchsorted(time_ms, low, "left"), np.searchsorted(time_ms, high, "right")
+    first = np.append(0, np.cumsum(n_spikes))  # spike of each step
+    return int(first[begin]), int(first[end])
 
 
 def _thinned(

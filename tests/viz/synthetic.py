@@ -67,6 +67,7 @@ def make_recording(n_voxels=3, n_neurons=60, n_steps=95, n_frames=8, rate_hz=20.
     return xr.Dataset(
         {
             "spike_count": (("step", "population"), da.from_array(count, chunks=(40, -1))),
+            "n_spikes": ("step", da.from_array(count.sum(axis=1), chunks=40)),
             "spike_step": ("spike", da.from_array(FIRST_STEP + step, chunks=1000)),
             "spike_neuron": ("spike", da.from_array(neuron, chunks=1000)),
             "bold": (("frame", "voxel"), da.from_array(bold, chunks=(4, -1))),

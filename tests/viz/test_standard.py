@@ -66,7 +66,7 @@ def test_nothing_to_report_is_refused(tmp_path):
 
 
 def test_what_was_not_recorded_is_left_out(tmp_path, recording):
-    bare = recording.drop_vars(["bold", "spike_step", "spike_neuron"])
+    bare = recording.drop_vars(["bold", "n_spikes", "spike_step", "spike_neuron"])
     text = read(report(tmp_path / "report.html", recording=bare)).text
     assert "Activity" in text
     assert "Simulated BOLD" not in text
@@ -77,7 +77,11 @@ def test_what_was_not_recorded_is_left_out(tmp_path, recording):
     ("kept", "told", "untold"),
     [
         (["bold"], ["Simulated BOLD"], ["Activity"]),
-        (["spike_step", "spike_neuron"], ["Activity", "Spikes of the last"], ["Excitatory rate"]),
+        (
+            ["n_spikes", "spike_step", "spike_neuron"],
+            ["Activity", "Spikes of the last"],
+            ["Excitatory rate"],
+        ),
     ],
 )
 def test_any_single_quantity_makes_a_report(tmp_path, recording, kept, told, untold):
