@@ -137,7 +137,7 @@ def stopped(client):
             os.kill(process, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize("members", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_worker_that_hangs_is_left_out_and_one_that_joins_is_used(
     client, network, tmp_path, monkeypatch, stopped, members
 ):
