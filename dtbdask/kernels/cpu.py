@@ -109,7 +109,11 @@ def place_heard(
         Written: the places of one peer after those of the other, each in the order of `fired`.
     cursor : (peer,) int64
         Where those of each peer begin; moved to where they end.
-    fired, n_fired, bounds, indptr, peer
+    fired : (neuron,) uint32
+    n_fired : (list,) int64
+    bounds : (list_edge,) int64
+    indptr : (neuron_edge,) int64
+    peer : (entry,) uint32
         As of `count_heard`.
     place : (entry,) uint32
         Place of the neuron in the list of that peer.

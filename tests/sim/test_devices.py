@@ -15,8 +15,8 @@ class Cluster:
     def __init__(self, *places):
         self._places = places
 
-    def run(self, function):
-        assert function is cuda.place
+    def run(self, function, workers):
+        assert (function, workers) == (cuda.place, None)
         return dict(enumerate(self._places))
 
 
