@@ -13,11 +13,25 @@ TOKEN = b"t" * 32
 NOTHING = np.zeros(0, np.uint32)
 
 
-def connected(ends):
+def connected(ends, peers=None):
+    """Ends that have met all others, or each its peers."""
     addresses = [end.address for end in ends]
     with ThreadPoolExecutor(len(ends)) as pool:
-        list(pool.map(lambda end: end.connect(addresses), ends))
+        list(
+            pool.map(lambda end, of: end.connect(addresses, of), ends, peers or [None] * len(ends))
+        )
     return ends
+
+
+def swap_on_threads(ends, step, outgoing):
+    """One step of ends whose waits may block."""
+
+    def one(end, lists):
+        end.post(step, lists)
+        return end.wait(step)
+
+    with ThreadPoolExecutor(len(ends)) as pool:
+        return list(pool.map(one, ends, outgoing))
 
 
 def ids(n, seed=0):

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from exchanges import NOTHING, TOKEN, ExchangeTests, connected, ids
+from exchanges import NOTHING, TOKEN, ExchangeTests, connected, ids, swap_on_threads
 from swapping import NEEDS_UCX, remains
 
 from dtbdask.errors import CapacityError, ExchangeError, MissingDependencyError
@@ -50,12 +50,7 @@ class MeetingTests(ExchangeTests):
         return connected([self.end(rank, size, timeout) for rank in range(size)])
 
     def swap(self, ends, step, outgoing):
-        def one(end, lists):
-            end.post(step, lists)
-            return end.wait(step)
-
-        with ThreadPoolExecutor(len(ends)) as pool:
-            return list(pool.map(one, ends, outgoing))
+        return swap_on_threads(ends, step, outgoing)
 
     def test_a_silent_peer_is_an_error_after_the_timeout(self):
         ends = self.make(3, timeout=0.3)

@@ -1,10 +1,8 @@
 """Lists that travel over two hops are those that were sent."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
-from exchanges import NOTHING, TOKEN, ExchangeTests, ids
+from exchanges import NOTHING, TOKEN, ExchangeTests, connected, ids, swap_on_threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,22 +71,12 @@ class TestGrid(ExchangeTests):
     def make(self, size, row=None):
         row = row or max(1, size // 2)
         inner = [Tcp(rank, size, TOKEN, "127.0.0.1", 20.0) for rank in range(size)]
-        addresses, routes = [end.address for end in inner], Routes(size, row)
-
-        def meet(end):
-            end.connect(addresses, routes.neighbours(end.rank))
-
-        with ThreadPoolExecutor(size) as pool:
-            list(pool.map(meet, inner))
+        routes = Routes(size, row)
+        connected(inner, [routes.neighbours(rank) for rank in range(size)])
         return [Grid(end, row) for end in inner]
 
     def swap(self, ends, step, outgoing):
-        def one(end, lists):
-            end.post(step, lists)
-            return end.wait(step)
-
-        with ThreadPoolExecutor(len(ends)) as pool:
-            return list(pool.map(one, ends, outgoing))
+        return swap_on_threads(ends, step, outgoing)
 
     @settings(max_examples=15, deadline=None)
     @given(
