@@ -12,3 +12,13 @@ hypothesis.settings.load_profile("dtbdask")
 def _quiet():
     with dask.config.set({"dtbdask.progress": "off"}):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_client_stays():
+    """A client is its file's own: one that stays would run the tests of others."""
+    yield
+    from distributed import default_client
+
+    with pytest.raises(ValueError, match="No client"):
+        default_client()
