@@ -1,4 +1,4 @@
-"""A small brain, its network, and one cluster of two processes for all tests of this room."""
+"""A small brain, its network, and a cluster of two processes for each file that asks for one."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def network(brain, tmp_path_factory):
     return build(brain, path, neurons=1600, degree=20, seed=7)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client():
     with connect("local", workers=2) as client:
         yield client
