@@ -265,7 +265,7 @@ STATE = struct(
 COEFFICIENTS = struct(
     value="*", factor="*", stop="*", population="*", first="*", only="*", n_populations="u32"
 )
-CENSUS = struct(spikes="*", stop="*", population="*", first="*")
+CENSUS = struct(spikes="*", stop="*", population="*", first="*", only="*")
 RECIPE = struct(
     first="*", size="*", degree="*", excitatory="*", terms="*", source="*", table="*",
     threshold="*", other="*", far="*", far_population="*", far_threshold="*", far_other="*",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dtbdask import rng
 from dtbdask.errors import InputError
-from dtbdask.kernels import cuda
+from dtbdask.kernels import cuda, cuda_memory
 from dtbdask.sim import cuda_edges
 from dtbdask.sim.block import Block
 from dtbdask.sim.cuda_state import OnHost, Ring
@@ -71,6 +71,7 @@ class CudaBlock(Block):
         self._cp: Any = cuda.load_cupy()
         if spec.threads != 1:
             raise InputError(f"threads is {spec.threads}; a block on a device takes 1")
+        cuda_memory.share_pool()
         self._threads, self._stale = threads, True
         self._graphs: dict[tuple[cuda.Build, int], Any] = {}
         self._kept: list[dict[str, Any]] = []
@@ -220,7 +221,7 @@ class CudaBlock(Block):
         arrays = (host.v, host.ou, *host.j, host.refractory)
         wanted = sum(a.nbytes for a in arrays)
         wanted += int(np.prod(shape)) * np.dtype(packing.dtype).itemsize
-        cuda_edges.check_free(wanted, "the neurons of the block")
+        cuda_memory.check_free(wanted, "the neurons of the block")
         return State(
             cp.asarray(host.v), cp.asarray(host.ou), tuple(cp.asarray(j) for j in host.j),
             cp.asarray(host.refractory), cp.zeros(shape, packing.dtype),
@@ -246,21 +247,16 @@ class CudaBlock(Block):
         return cuda.filled(layout, **on_device)
 
     def _runs_on_device(self, stop: Ints, population: Ints) -> dict[str, Any]:
-        """Runs of neurons, and the first of each tile."""
-        first = np.searchsorted(stop, np.arange(self.tiles.size) * rng.TILE, side="right")
-        cp = self._cp
+        """Runs of neurons, the first of each tile, and the population of tiles that have one."""
+        cp, low = self._cp, np.arange(self.tiles.size) * rng.TILE
+        first = np.searchsorted(stop, low, side="right")
+        alike = (stop[first] >= low + rng.TILE) & (low + rng.TILE <= self.n_neurons)
         return {
             "stop": cp.asarray(stop, np.uint32),
             "population": cp.asarray(population, np.int32),
             "first": cp.asarray(first, np.uint32),
+            "only": cp.asarray(np.where(alike, population[first], -1), np.int32),
         }
-
-    def _only(self) -> Ints:
-        """Population of each tile whose neurons have the same coefficients, or -1."""
-        low = np.arange(self.tiles.size) * rng.TILE
-        run = np.searchsorted(self.stretch_stop, low, side="right")
-        alike = (self.stretch_stop[run] >= low + rng.TILE) & (low + rng.TILE <= self.n_neurons)
-        return np.where(alike, self.stretch_population[run], -1)
 
     def _refresh(self, *, logged: bool) -> None:
         """Send to the device what changed since the last step."""
@@ -282,7 +278,6 @@ class CudaBlock(Block):
             self._graphs.clear()
             self._value, self._factor = cp.asarray(c.value), cp.asarray(c.factor)
             self._stretches = self._runs_on_device(self.stretch_stop, self.stretch_population)
-            self._stretches["only"] = cp.asarray(self._only(), np.int32)
             self._coefficients_sent = cuda.filled(
                 cuda.COEFFICIENTS, value=self._value, factor=self._factor, **self._stretches,
                 n_populations=c.value.shape[1],
