@@ -99,8 +99,8 @@ def halves(block: CudaBlock, steps: int = 48) -> tuple[float, float, float]:
     """
     import cupy as cp
 
-    block._reserve(steps, logged=True)
-    block._refresh(logged=True)
+    block._reserve(steps, logged=False)
+    block._refresh(logged=False)
     block._begin_window(steps)
     events = [cp.cuda.Event() for _ in range(2 * steps + 1)]
     wait = cp.RawKernel(WAIT, "wait")
@@ -113,12 +113,12 @@ def halves(block: CudaBlock, steps: int = 48) -> tuple[float, float, float]:
         events[2 * j + 2].record()
     events[-1].synchronize()
     ms = [cp.cuda.get_elapsed_time(x, y) for x, y in pairwise(events)]
-    block._clock[0] = steps
-    count = block._n_fired[: steps + 1, 0].get()
-    rows = block._log[: int(count[:-1].sum())]
+    block._lists.end(steps, logged=False)
+    block.step_index += steps
+    rows = block._lists.last()
     edges = sum(int((i[rows + 1] - i[rows]).sum(dtype=np.uint64)) for i in block.edges.indptr)
-    block._end_window(steps, logged=True)
-    return statistics.median(ms[::2]) / 1e3, statistics.median(ms[1::2]) / 1e3, edges / steps
+    delivered = edges / rows.size * float(block._lists._count[:steps, 0].mean())
+    return statistics.median(ms[::2]) / 1e3, statistics.median(ms[1::2]) / 1e3, delivered
 
 
 def figures(brain: Any, folder: Path, name: str, bandwidth: float) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def figures(brain: Any, folder: Path, name: str, bandwidth: float) -> dict[str, 
     runs, spikes = [], 0
     for _ in range(REPEATS):
         start = time.perf_counter()
-        spikes = int(block.advance(STEPS, logged=False).count.sum())
+        spikes = int(block.advance(STEPS, logged=False)[0].sum())
         runs.append(time.perf_counter() - start)
     state, edges = block.state, block.edges
     tiles, used = edges.indptr.shape[0], cp.get_default_memory_pool().used_bytes()

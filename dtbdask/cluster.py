@@ -82,6 +82,7 @@ def connect(
             raise InputError(f"{name} is {value}; expected at least 1")
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
+    place: AbstractContextManager[Client]
     with dask.config.set(CONFIGURATION):
         if where == "local":
             place = _local(workers or 2, threads, protocol, security, processes=processes)

@@ -6,6 +6,7 @@ population and integrates the haemodynamics itself. Otherwise the session adds u
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,15 +159,20 @@ class Gang:
         members = self.blocks[0].spec.members
         first_step = self.blocks[0].step_index
         observers = self._observers(watch, n_steps)
+        bold, done = [np.zeros((0, members, 0))], first_step
+
+        def follow(count: NDArray[np.int32]) -> None:
+            nonlocal done
+            if self.haemodynamics is not None:
+                bold.append(self.haemodynamics.advance(count, done, frame_steps))
+            done += count.shape[0]
+
         walk = self._stride if self._on_one_device else self._walk
-        count, fired = walk(n_steps, drive, observers, spikes=spikes)
+        count, fired = walk(n_steps, drive, observers, spikes=spikes, each=follow)
         for observer in observers:
             observer.finish()
-        bold = np.zeros((0, members, 0))
-        if self.haemodynamics is not None:
-            bold = self.haemodynamics.advance(count, first_step, frame_steps)
         seen = [observer.seen for observer in observers]
-        return Window(first_step, count, bold, *fired, seen)
+        return Window(first_step, count, np.concatenate(bold[1:] or bold), *fired, seen)
 
     @property
     def _on_one_device(self) -> bool:
@@ -174,16 +180,18 @@ class Gang:
         return self.partition.n_blocks == 1 and self.blocks[0].spec.device == "cuda"
 
     def _stride(
-        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool
-    ) -> tuple[NDArray[np.int32], Spikes]:
+        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool,
+        each: Callable[[NDArray[np.int32]], None],
+    ) -> tuple[NDArray[np.int32], Spikes]:  # fmt: skip
         """Counts, and spikes of member 0, of some steps of the one block on a device."""
         from dtbdask.sim.cuda_stride import stride
 
-        return stride(self.blocks[0], n_steps, drive, observers, spikes=spikes)
+        return stride(self.blocks[0], n_steps, drive, observers, spikes=spikes, each=each)
 
     def _walk(
-        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool
-    ) -> tuple[NDArray[np.int32], Spikes]:
+        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool,
+        each: Callable[[NDArray[np.int32]], None],
+    ) -> tuple[NDArray[np.int32], Spikes]:  # fmt: skip
         """Counts, and spikes of member 0, of some steps of all blocks.
 
         A block that is the whole network makes many steps at once, unless it is looked at; others
@@ -208,6 +216,7 @@ class Gang:
                 self._step(k, count[k], observers, spikes=spikes, last=k == n_steps - 1)
                 k += 1
         put(n_steps)
+        each(count)
         return count, self._raster.spikes()
 
     def _step(

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dtbdask import config, progress, schema
+from dtbdask import schema
 from dtbdask.errors import InputError, SessionError, whole_number
 from dtbdask.graph.identity import identity
 from dtbdask.graph.network import Network
@@ -39,6 +39,7 @@ from dtbdask.sim.recording import Recording
 from dtbdask.sim.recovery import endure
 from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.stimuli import Bound, Stimulus, bind, drive_of, read_stimulus, written
+from dtbdask.sim.windows import in_windows
 
 Floats = NDArray[np.float64]
 
@@ -209,51 +210,14 @@ class Session:
             sample_every=sample_every,
         )  # fmt: skip
         if to is None:
-            return self.go_on(n_steps, None, None)
+            return in_windows(self, n_steps, None, None)
         about = self._about(n_steps)
         with writing(to, begin=True) if moments is not None else nullcontext():
             if moments is not None:  # before the recording, so that whoever finds it finds both
                 about |= moments.protocol(to, seconds, self.network)
-                self._keep(beside(to), moments.run)
+                self.keep(beside(to), moments.run)
             recorder = Recorder.new(to, self.network, request, about, overwrite=overwrite)
             return endure(self, n_steps, recorder, moments)
-
-    def go_on(
-        self, n_steps: int, recorder: Recorder | None, moments: Moments | None
-    ) -> Recording | None:
-        """Advance in windows, and write down what is seen and when it is time for a checkpoint.
-
-        Parameters
-        ----------
-        n_steps : int
-        recorder : Recorder, optional
-        moments : Moments, optional
-            Of checkpoints; only with a recorder.
-
-        Returns
-        -------
-        Recording or None
-        """
-        window_steps = whole_number(
-            "dtbdask.session.window-steps", config.get("session.window-steps"), 1
-        )
-        sight: dict[str, Any] = {}
-        if recorder is not None:
-            window_steps = recorder.request.window_steps(window_steps)
-            sight = {"spikes": "spikes" in recorder.request.record, "watch": recorder.watch}
-        with progress.track("Simulating", n_steps, "steps") as done:
-            while n_steps:
-                steps = min(window_steps, n_steps)
-                if moments is not None:
-                    steps = moments.cut(steps)
-                window = self.advance(steps, **sight)
-                n_steps -= steps
-                if recorder is not None:
-                    recorder.take(window)
-                    if moments is not None and moments.due(steps) and n_steps:
-                        self._keep(beside(recorder.path), moments.run, recorder)
-                done(steps)
-        return recorder.finish() if recorder is not None else None
 
     def check_run(
         self, seconds: float, record: Sequence[str] = (), to: str | Path | None = None,
@@ -306,7 +270,7 @@ class Session:
         pathlib.Path
             Of the store written.
         """
-        return self._keep(path)
+        return self.keep(path)
 
     @classmethod
     def resume(
@@ -609,7 +573,7 @@ class Session:
             whole[..., spread(ranges)] = values
         return whole
 
-    def _keep(self, path: str | Path, run: str = "", recorder: Recorder | None = None) -> Path:
+    def keep(self, path: str | Path, run: str = "", recorder: Recorder | None = None) -> Path:
         """Write a checkpoint, of a run that is recorded with the rows not yet on disk."""
         fields = self._ask("fields")[0]
         changed = checkpoint.joined(self._ask("changes"), self.members)
