@@ -57,7 +57,7 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
 @click.option(
     "--tr", type=float, default=0.8, show_default=True, help="Time between BOLD frames, s."
 )
-@click.option("--cluster", default="local", show_default=True, help="local, none, or a scheduler.")
+@click.option("--cluster", default="local", show_default=True, help="local, cuda, slurm, none, or a scheduler.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Of a local cluster.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
