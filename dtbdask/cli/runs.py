@@ -57,8 +57,11 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
 @click.option(
     "--tr", type=float, default=0.8, show_default=True, help="Time between BOLD frames, s."
 )
-@click.option("--cluster", default="local", show_default=True, help="local, cuda, slurm, none, or a scheduler.")
-@click.option("--workers", type=int, default=2, show_default=True, help="Of a local cluster.")
+@click.option(
+    "--cluster", default="local", show_default=True,
+    help="local, cuda, slurm, none, or a scheduler.",
+)  # fmt: skip
+@click.option("--workers", type=int, help="Of a local cluster: 2; or devices: all.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
     help="Where it runs; the spikes are the same.",
@@ -77,7 +80,7 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
 def run(
     network: Path, recording: Path, seconds: float, burn_in: float, record: str,
     bin_ms: float | None, sample: tuple[str, ...], sample_every: float | None, seed: int,
-    tr: float, cluster: str, workers: int, device: str, exchange: str, overwrite: bool,
+    tr: float, cluster: str, workers: int | None, device: str, exchange: str, overwrite: bool,
     checkpoint_every: float | None, checkpoint_wall: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Simulate NETWORK and write RECORDING (a new .zarr)."""
