@@ -124,6 +124,6 @@ def dry_run(
         return
     table = Table("", "found", "planned", title=f"Block {rank} of {workers:,}")
     for line in lines:
-        planned = "" if line.planned is None else f"{line.planned:,.1f}"
-        table.add_row(line.name, f"{line.found:,.1f}", planned)
+        figures = ("" if x is None else f"{x:,.{0 if x >= 10 else 2}f}" for x in line.figures)
+        table.add_row(line.name, *figures)
     draw(table)

@@ -51,6 +51,11 @@ class Line:
     found: float
     planned: float | None
 
+    @property
+    def figures(self) -> tuple[float, float | None]:
+        """Both."""
+        return self.found, self.planned
+
 
 def dry_run(
     network: Network, blocks: int, rank: int = 0, *, steps: int = 200, rate_hz: float = 10.0,

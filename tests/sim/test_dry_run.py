@@ -1,4 +1,4 @@
-"""A block among peers that are not there is the block of a session, and counts what they would hear."""
+"""A block among peers that are not there is that of a session; it counts what they would hear."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ from networks import make_network
 
 from dtbdask.errors import InputError
 from dtbdask.graph.partition import Partition
-from dtbdask.kernels import Features
 from dtbdask.sim import dry_run
-from dtbdask.sim.edges import collect
+from dtbdask.sim.block import Block
+from dtbdask.sim.spec import BlockSpec
 
 BLOCKS, RANK, RATE = 6, 2, 20.0
 
@@ -20,14 +20,9 @@ def network():
 
 @pytest.fixture(scope="module")
 def heard(network):
-    """What each block hears: global neurons."""
+    """What each block hears."""
     division = Partition.contiguous(network, BLOCKS)
-    features = Features(receptors=(True, False, True, False))
-    edges = []
-    for ranges in division.ranges:
-        bounds = np.array([0, int((ranges[:, 1] - ranges[:, 0]).sum())])
-        edges.append(collect(network, ranges, bounds, features))
-    return division, edges
+    return division, [Block(BlockSpec(network, ranges, 0)).edges for ranges in division.ranges]
 
 
 def figures(network, **options):
