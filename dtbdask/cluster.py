@@ -82,6 +82,8 @@ def connect(
             raise InputError(f"{name} is {value}; expected at least 1")
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
+    import distributed  # noqa: F401  # has its defaults set before they are overridden for a while
+
     place: AbstractContextManager[Client]
     with dask.config.set(CONFIGURATION):
         if where == "local":

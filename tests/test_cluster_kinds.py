@@ -97,3 +97,16 @@ def test_a_protocol_that_nobody_speaks_is_refused():
     told = "protocol is 'udp'; expected one of tcp, tls, ucxx"
     with pytest.raises(InputError, match=told), connect("local", protocol="udp"):
         pass
+
+
+def test_the_defaults_of_distributed_outlive_the_first_cluster():
+    """They would go with what a context sets, were distributed imported inside it."""
+    code = """
+import dask
+from dtbdask.cluster import connect
+with connect("local", workers=1, processes=False):
+    pass
+print(dask.config.get("distributed.comm.timeouts.connect"))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert ran.stdout.strip() == "30s", ran.stderr
