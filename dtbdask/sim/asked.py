@@ -28,6 +28,15 @@ class Asked:
         Local neurons that each peer hears, none of them twice.
     n_neurons : int
 
+    Attributes
+    ----------
+    indptr : (neuron_edge,) int64
+        Entries of each neuron in the two that follow.
+    peer, place : (entry,) uint32
+        Who hears it, and its place in the list of that peer.
+    size : list of int
+        Neurons in each list.
+
     Raises
     ------
     ExchangeError
@@ -35,7 +44,7 @@ class Asked:
     """
 
     def __init__(self, lists: Sequence[Ids], n_neurons: int) -> None:
-        size = [ids.size for ids in lists]
+        self.size = [ids.size for ids in lists]
         neuron = np.concatenate([*lists, np.zeros(0, np.uint32)])
         if neuron.max(initial=0) >= n_neurons:
             raise ExchangeError(
@@ -43,19 +52,19 @@ class Asked:
                 "not of one network"
             )
         order = np.argsort(neuron, kind="stable")
-        self._indptr = np.zeros(n_neurons + 1, np.int64)
-        np.cumsum(np.bincount(neuron, minlength=n_neurons), out=self._indptr[1:])
-        self._peer = np.repeat(np.arange(len(lists), dtype=np.uint32), size)[order]
-        places = [np.arange(n, dtype=np.uint32) for n in size]
-        self._place = np.concatenate([*places, np.zeros(0, np.uint32)])[order]
+        self.indptr = np.zeros(n_neurons + 1, np.int64)
+        np.cumsum(np.bincount(neuron, minlength=n_neurons), out=self.indptr[1:])
+        self.peer = np.repeat(np.arange(len(lists), dtype=np.uint32), self.size)[order]
+        places = [np.arange(n, dtype=np.uint32) for n in self.size]
+        self.place = np.concatenate([*places, np.zeros(0, np.uint32)])[order]
         self._n_peers = len(lists)
 
     def of(self, block: Block) -> list[Ids]:
         """Places, in the list of each peer, of the neurons that fired in the last step."""
         stop = np.zeros(self._n_peers + 1, np.int64)
-        heard = (block.fired[0], block.n_fired[0], block.bounds, self._indptr, self._peer)
+        heard = (block.fired[0], block.n_fired[0], block.bounds, self.indptr, self.peer)
         cpu.count_heard(stop[1:], *heard)
         np.cumsum(stop, out=stop)
         found = np.empty(stop[-1], np.uint32)
-        cpu.place_heard(found, stop[:-1].copy(), *heard, self._place)
+        cpu.place_heard(found, stop[:-1].copy(), *heard, self.place)
         return np.split(found, stop[1:-1])

@@ -22,6 +22,7 @@ from dtbdask.sim.changes import Change, Held
 from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.drive import Drive, driven
 from dtbdask.sim.exchange import Exchange, Loopback
+from dtbdask.sim.march import March, marching
 from dtbdask.sim.observe import Observer, Seen
 from dtbdask.sim.quantities import Watch
 from dtbdask.sim.raster import Raster, Spikes
@@ -100,6 +101,7 @@ class Gang:
         self._rows: list[list[NDArray[np.uint32]]] = []
         self._asked: list[Asked] = []
         self._swaps: list[Swaps] = []
+        self._march: March | None = None
         self._left = False
 
     @classmethod
@@ -127,6 +129,9 @@ class Gang:
             asked = exchange.wait(-1)
             self._asked.append(Asked([ids[1:] for ids in asked], block.n_neurons))
             self._swaps.append(Swaps.agreed(soon, asked))
+        self._march = marching(
+            self.blocks, self.exchanges, self._rows, self._asked, self._swaps
+        )
 
     def advance(
         self,
@@ -186,21 +191,25 @@ class Gang:
     ) -> tuple[NDArray[np.int32], Spikes]:
         """Counts, and spikes of member 0, of some steps of all blocks.
 
-        A block that is the whole network makes many steps at once, unless it is looked at; others
-        go step by step.
+        A block that is the whole network, or that swaps in the kernel, makes many steps at once,
+        unless it is looked at; others go step by step.
         """
         put, ends = driven(self.blocks, drive), _ends(n_steps, drive)
         count = np.zeros((n_steps, *self.blocks[0].spikes.shape), np.int32)
-        alone = self.partition.n_blocks == 1 and not observers
+        marches = self._march is not None or self.partition.n_blocks == 1
         self._raster.begin()
         k = 0
         while k < n_steps:
             self._stay()
             put(k)
-            if alone:
+            if marches and not observers:
                 block = self.blocks[0]
                 until = min(k + block.longest_stride, int(ends[np.searchsorted(ends, k + 1)]))
-                stride = block.stride(until - k, spikes=spikes)
+                if self._march is None:
+                    stride = block.stride(until - k, spikes=spikes)
+                else:
+                    last = until == n_steps
+                    stride = self._march.stride(until - k, spikes=spikes, last=last)
                 count[k:until], k = stride.spike_count, until
                 if spikes:
                     self._raster.take_stride(stride)
