@@ -19,7 +19,7 @@ from dtbdask.kernels import cpu_mailbox as mailbox
 from dtbdask.kernels.cpu import deliver
 from dtbdask.kernels.cpu_delays import deliver_delayed
 from dtbdask.kernels.cpu_integrate import arguments_of
-from dtbdask.kernels.cpu_machine import LINE, acquire, give_way, now, release
+from dtbdask.kernels.cpu_machine import LINE, acquire, give_way, now, prefetch, release
 from dtbdask.kernels.cpu_stride import COMPUTE, DELIVERY, SWAP, WAIT, deliver_own, go_on
 
 Ids = NDArray[np.uint32]
@@ -27,6 +27,8 @@ Ints = NDArray[np.int64]
 
 _LOOKS = 2000
 """Looks at another thread before the core is offered to others."""
+_AHEAD = np.uint64(8)
+"""Spikes by which a prefetch runs ahead of the lists."""
 _left_at: Any = njit(mailbox.left_at)
 
 
@@ -58,7 +60,7 @@ class Said(NamedTuple):
     indptr : (neuron_edge,) int64
         Entries of each neuron in the two that follow.
     peer, place : (entry,) uint32
-        Who hears it, and its place in the list of that peer.
+        Who hears it, and by what number: the row of its edges there.
     interval : (peer,) int64
         Steps between two swaps with each; 0 with itself.
     first : (peer,) int64
@@ -85,25 +87,10 @@ class Said(NamedTuple):
     due: Ints
 
 
-class Heard(NamedTuple):
-    """Which rows of edges belong to what the peers tell.
-
-    Attributes
-    ----------
-    row : (foreign,) uint32
-        Of the neurons in the list that each peer was given, one list after the other.
-    first : (peer_edge,) int64
-        Where that of each begins.
-    """
-
-    row: Ids
-    first: Ints
-
-
 def march(
     features: Features, part: int, arrived: Ints, seen: Any, wires: Any, delays: Any, lists: Any,
     state: Any, coefficients: Any, place: Any, clock: Any, script: Any, runs: Any, box: Box,
-    said: Said, heard: Heard, at: Ints, last: bool, patience: int,
+    said: Said, n_rows: int, at: Ints, last: bool, patience: int,
 ) -> Any:  # fmt: skip
     """Make some steps of one part; the other parts do so at the same time.
 
@@ -115,7 +102,8 @@ def march(
         Where the threads meet; a mark in the last line tells that they will not.
     box : Box
     said : Said
-    heard : Heard
+    n_rows : int
+        Rows of edges of the block.
     at : (4,) int64
         Where the part is, zeros at first: step, whether its own spikes are delivered, log, and the
         moment at which it left, ns.
@@ -128,19 +116,19 @@ def march(
     -------
     code, rank : int
         As of `cpu_mailbox.wait`; `WAITING` where part 0 must be called again. After `ACROSS` the
-        inbox has rows of edges: of what the peers told of the last step, not yet delivered.
+        inbox has what the peers told of the last step, not yet delivered.
     """
     on, slots = arguments_of(features)
     kernel: Any = _march
     return kernel(part, arrived, seen, wires, delays, lists, state, coefficients, place, clock,
-                  script, runs, tuple(box), tuple(said), tuple(heard), at, last, patience, on,
+                  script, runs, tuple(box), tuple(said), n_rows, at, last, patience, on,
                   slots)  # fmt: skip
 
 
 @njit(nogil=True, cache=True)
 def _march(
     part, arrived, seen, wires, delays, lists, state, coefficients, place, clock, script, runs,
-    box, said, heard, at, last, patience, on, slots,
+    box, said, n_rows, at, last, patience, on, slots,
 ):  # fmt: skip
     begin, n_steps, spent = clock[0], clock[1], seen[3]
     n_parts, me, moment = arrived.shape[0] - 1, box[4], now()
@@ -153,7 +141,7 @@ def _march(
         at[0], at[1] = k, 1
         if k > 0:
             if part == 0:
-                code, peer = _collect(box, said, heard, begin + k - 1, patience, spent)
+                code, peer = _collect(box, said, n_rows, begin + k - 1, patience, spent)
                 moment = at[3] = now()
                 if code != mailbox.ACROSS:
                     return code, peer
@@ -210,7 +198,14 @@ def _tell(box, said, fired, n_fired, bounds, step, last):
     indptr, peers, place, interval, first, cursor, held, stop, due = said
     one = np.uint64(1)
     for part in range(n_fired.shape[1]):
-        for i in range(np.uint64(bounds[part]), np.uint64(bounds[part] + n_fired[0, part])):
+        high = np.uint64(bounds[part] + n_fired[0, part])
+        for i in range(np.uint64(bounds[part]), high):
+            if i + _AHEAD < high:
+                entry = indptr[fired[0, i + _AHEAD]]
+                prefetch(peers, entry)
+                prefetch(place, entry)
+            if i + _AHEAD + _AHEAD < high:
+                prefetch(indptr, fired[0, i + _AHEAD + _AHEAD])
             neuron = np.uint64(fired[0, i])
             for e in range(np.uint64(indptr[neuron]), np.uint64(indptr[neuron + one])):
                 peer = np.uint64(peers[e])
@@ -238,10 +233,9 @@ def _tell(box, said, fired, n_fired, bounds, step, last):
 
 
 @njit
-def _collect(box, said, heard, step, patience, spent):
-    """Wait for what the peers tell, and look up the rows of edges."""
+def _collect(box, said, n_rows, step, patience, spent):
+    """Wait for what the peers tell, and check it: a wrong row would be read from anywhere."""
     board, rings, outgoing, inbox, me, mask = box
-    row, first = heard
     due, moment = said[8], now()
     code, peer = mailbox.wait(board, rings, outgoing, inbox, me, step, mask, patience)
     moment = _spend(spent, WAIT, moment)
@@ -254,11 +248,11 @@ def _collect(box, said, heard, step, patience, spent):
             total += inbox[k]
         if at > begin + n_words or (at > begin and total != begin + n_words - at):
             return mailbox.NO_MESSAGE, peer
-        n_heard = first[peer + 1] - first[peer]
+        largest = np.uint32(0)
         for i in range(np.uint64(at), np.uint64(begin + n_words)):
-            if inbox[i] >= n_heard:
-                return mailbox.NO_MESSAGE, peer
-            inbox[i] = row[np.uint64(first[peer] + inbox[i])]
+            largest = max(largest, inbox[i])
+        if largest >= n_rows:
+            return mailbox.NO_MESSAGE, peer
     _spend(spent, SWAP, moment)
     return code, me
 

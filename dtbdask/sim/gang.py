@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dtbdask.errors import LostError, SessionError
+from dtbdask.errors import ExchangeError, LostError, SessionError
 from dtbdask.graph.partition import Partition
 from dtbdask.sim import checkpoint
 from dtbdask.sim.asked import Asked
@@ -98,7 +98,7 @@ class Gang:
             spec = specs[0]
             self.haemodynamics = Haemodynamics(spec.network.populations, spec.members, spec.dt_ms)
         self._before: list[tuple[Held, frozenset[str]]] = []
-        self._rows: list[list[NDArray[np.uint32]]] = []
+        self._n_heard: list[list[int]] = []
         self._asked: list[Asked] = []
         self._swaps: list[Swaps] = []
         self._march: March | None = None
@@ -120,17 +120,19 @@ class Gang:
             order = np.argsort(owner, kind="stable")
             cuts = np.searchsorted(owner[order], np.arange(1, exchange.size))
             of_peer = np.split(order, cuts)
-            self._rows.append([(block.n_neurons + of).astype(np.uint32) for of in of_peer])
+            self._n_heard.append([of.size for of in of_peer])
             soonest.append(shortest(block, of_peer))
-            lists = [self.partition.local(heard[of]) for of in of_peer]
+            lists = [(self.partition.local(heard[of]), block.n_neurons + of) for of in of_peer]
             told = zip(soonest[-1], lists, strict=True)
-            exchange.post(-1, [np.append(soon, ids).astype(np.uint32) for soon, ids in told])
+            exchange.post(
+                -1, [np.concatenate([[soon], *both]).astype(np.uint32) for soon, both in told]
+            )
         for block, exchange, soon in zip(self.blocks, self.exchanges, soonest, strict=True):
             asked = exchange.wait(-1)
-            self._asked.append(Asked([ids[1:] for ids in asked], block.n_neurons))
+            self._asked.append(Asked([ids[1:].reshape(2, -1) for ids in asked], block.n_neurons))
             self._swaps.append(Swaps.agreed(soon, asked))
         self._march = marching(
-            self.blocks, self.exchanges, self._rows, self._asked, self._swaps
+            self.blocks, self.exchanges, self._n_heard, self._asked, self._swaps
         )
 
     def advance(
@@ -211,6 +213,7 @@ class Gang:
                     last = until == n_steps
                     stride = self._march.stride(until - k, spikes=spikes, last=last)
                 count[k:until], k = stride.spike_count, until
+                self.spent = getattr(self, "spent", 0) + stride.spent
                 if spikes:
                     self._raster.take_stride(stride)
             else:
@@ -250,10 +253,8 @@ class Gang:
             swaps.add(peers.of(block))
             due.append(swaps.due(last=last))
             exchange.post(step, swaps.take(due[-1]))
-        for block, exchange, rows, n_steps in zip(
-            self.blocks, self.exchanges, self._rows, due, strict=True
-        ):
-            _receive(block, rows, exchange.wait(step), n_steps)
+        for block, exchange, n_steps in zip(self.blocks, self.exchanges, due, strict=True):
+            _receive(block, exchange.wait(step), n_steps)
 
     def change(self, change: Change) -> None:
         """Change a parameter in every block; `undo` takes it back."""
@@ -360,17 +361,19 @@ def _observer(block: Block, watch: Watch, n_steps: int) -> Observer:
     return CudaObserver(block, watch, n_steps)
 
 
-def _receive(
-    block: Block, rows: list[NDArray[np.uint32]], messages: list[NDArray[np.uint32]],
-    n_steps: list[int],
-) -> None:  # fmt: skip
+def _receive(block: Block, messages: list[NDArray[np.uint32]], n_steps: list[int]) -> None:
     """Give a block the rows of the neurons of each peer that spiked, by how long ago."""
     found: dict[int, list[NDArray[np.uint32]]] = {}
-    for of_peer, message, n in zip(rows, messages, n_steps, strict=True):
-        for k, ids in enumerate(unpacked(message, n) if n else []):
-            found.setdefault(n - 1 - k, []).append(of_peer[ids])
+    for message, n in zip(messages, n_steps, strict=True):
+        for k, rows in enumerate(unpacked(message, n) if n else []):
+            found.setdefault(n - 1 - k, []).append(rows)
     for age, lists in found.items():
-        block.receive(np.concatenate(lists), age)
+        told, n_rows = np.concatenate(lists), block.n_neurons + block.edges.heard.size
+        if told.max(initial=0) >= n_rows:
+            raise ExchangeError(
+                f"swap: a peer told of row {told.max():,} of a block that has {n_rows:,}"
+            )
+        block.receive(told, age)
 
 
 def _field(block: Block, name: str) -> NDArray[Any]:

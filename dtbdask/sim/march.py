@@ -23,12 +23,11 @@ from dtbdask.sim.exchange import Exchange
 from dtbdask.sim.state import Stride
 from dtbdask.sim.swaps import Swaps
 
-Ids = NDArray[np.uint32]
 Ints = NDArray[np.int64]
 
 
 def marching(
-    blocks: Sequence[Block], exchanges: Sequence[Exchange], rows: Sequence[Sequence[Ids]],
+    blocks: Sequence[Block], exchanges: Sequence[Exchange], n_heard: Sequence[Sequence[int]],
     asked: Sequence[Asked], swaps: Sequence[Swaps],
 ) -> March | None:  # fmt: skip
     """The march of the block of a gang, or None where it has to go step by step.
@@ -39,8 +38,8 @@ def marching(
         Of one process.
     exchanges : sequence of Exchange
         The end of each.
-    rows : sequence of sequence of (foreign,) uint32
-        For each, the rows of what it hears from each peer.
+    n_heard : sequence of sequence of int
+        For each, how many neurons it hears of each peer.
     asked : sequence of Asked
     swaps : sequence of Swaps
     """
@@ -51,7 +50,7 @@ def marching(
 
     if not isinstance(exchanges[0], Shm):
         return None
-    return March(blocks[0], exchanges[0], rows[0], asked[0], swaps[0].interval)
+    return March(blocks[0], exchanges[0], n_heard[0], asked[0], swaps[0].interval)
 
 
 class March:
@@ -62,8 +61,8 @@ class March:
     block : Block
     exchange : Shm
         Its end.
-    rows : sequence of (foreign,) uint32
-        Rows of edges of what it hears from each peer.
+    n_heard : sequence of int
+        How many neurons it hears of each peer.
     asked : Asked
         What they hear from it.
     interval : list of int
@@ -71,23 +70,20 @@ class March:
     """
 
     def __init__(
-        self, block: Block, exchange: Any, rows: Sequence[Ids], asked: Asked, interval: list[int]
-    ) -> None:
+        self, block: Block, exchange: Any, n_heard: Sequence[int], asked: Asked,
+        interval: list[int],
+    ) -> None:  # fmt: skip
         self._block, self._exchange = block, exchange
         steps = np.array(interval, np.int64)
-        n_heard = np.array([row.size for row in rows], np.int64)
         room = steps * (1 + np.array(asked.size, np.int64))
         first = np.cumsum(room) - room + steps
         outgoing = np.empty(int(room.sum()), np.uint32)
-        self._box = exchange.reserve(steps * (1 + n_heard))._replace(outgoing=outgoing)
+        self._box = exchange.reserve(steps * (1 + np.array(n_heard)))._replace(outgoing=outgoing)
         self._said = cpu_march.Said(
             asked.indptr, asked.peer, asked.place, steps, first, first.copy(),
             np.zeros_like(steps), np.zeros((steps.size, steps.max()), np.int64),
             np.zeros_like(steps),
         )  # fmt: skip
-        self._heard = cpu_march.Heard(
-            np.concatenate(list(rows)), np.append(0, np.cumsum(n_heard)).astype(np.int64)
-        )
         self._arrived, self._last = np.zeros((0, LINE), np.int64), False
         self.stride(0, spikes=False, last=False)  # compiles
 
@@ -118,8 +114,8 @@ class March:
 
         def move(patience: int) -> tuple[int, int, int]:
             code, peer = cpu_march.march(
-                features, part, self._arrived, *given, self._box, self._said, self._heard, at,
-                self._last, patience,
+                features, part, self._arrived, *given, self._box, self._said,
+                self._block.edges.inhibitory.size, at, self._last, patience,
             )  # fmt: skip
             return code, peer, first_step + int(at[0]) - 1
 
