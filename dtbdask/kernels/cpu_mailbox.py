@@ -178,9 +178,7 @@ def post(board: Any, rings: Any, outgoing: Any, inbox: Any, me: int, step: int, 
 
 
 @njit(nogil=True, cache=True)
-def begin(
-    board: Any, rings: Any, outgoing: Any, inbox: Any, me: int, step: int, mask: int
-) -> None:
+def begin(board: Any, rings: Any, outgoing: Any, inbox: Any, me: int, step: int, mask: int) -> None:
     """Do as `post`, with lists that lie anywhere in `outgoing`: their `PLACE` is given, too."""
     to, of = rings[0], rings[1]
     for peer in range(rings.shape[1]):

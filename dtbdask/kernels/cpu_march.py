@@ -258,8 +258,16 @@ def _collect(box, said, n_rows, step, patience, spent):
 
 
 @njit
-def message(rings, due, peer):
-    """Where what a peer told begins in the inbox, where its ids do, and its length in words."""
+def message(rings: Any, due: Any, peer: int) -> Any:
+    """Where what a peer told begins in the inbox, where its ids do, and its length in words.
+
+    Parameters
+    ----------
+    rings : (2, rank, 8) int64
+    due : (peer,) int64
+        As in `Box` and `Said`.
+    peer : int
+    """
     begin, n = rings[1, peer, mailbox.PLACE], due[peer]
     if n == 0:
         return begin, begin, np.int64(0)

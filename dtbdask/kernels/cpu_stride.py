@@ -36,10 +36,10 @@ def stride(
     part : int
     arrived : (part, 8) int64
         Zeros at first; where the threads meet.
-    seen : tuple of (step, part, member, population + 1) int32, (neuron,) uint32, (step,), (4,) int64
+    seen : tuple of (step, part, member, population + 1) int32, (neuron,) uint32 and two int64
         Written: spikes of each population; and, unless the log is empty, the spikes of member 0 in
-        this part, one step after the other, and how many a step has. Added to: ns spent on each of
-        `DELIVERY`, `COMPUTE`, `SWAP`, `WAIT`.
+        this part, one step after the other, and how many a step has, (step,). Added to: ns spent
+        on `DELIVERY`, `COMPUTE`, `SWAP` and `WAIT`, (4,).
     wires : tuple
         `indptr`, `target`, `weight` and `inhibitory`, as `cpu.deliver` takes them.
     delays : tuple or None
@@ -85,8 +85,17 @@ def _stride(
 
 
 @njit(nogil=True)
-def deliver_own(k, wires, delays, lists, state, place, clock):
-    """Deliver to a part the spikes of its block in the step before the `k`-th."""
+def deliver_own(
+    k: int, wires: Any, delays: Any, lists: Any, state: Any, place: Any, clock: Any
+) -> None:
+    """Deliver to a part the spikes of its block in the step before the `k`-th.
+
+    Parameters
+    ----------
+    k : int
+    wires, delays, lists, state, place, clock
+        As in `stride`.
+    """
     fired, n_fired, bounds = lists[:2][k % 2], lists[2:][k % 2], place[0]
     if delays is None:
         deliver(state[0][0], fired, n_fired, bounds, *wires)
@@ -96,9 +105,21 @@ def deliver_own(k, wires, delays, lists, state, place, clock):
 
 @njit(nogil=True)
 def go_on(
-    k, logged, part, seen, lists, state, coefficients, place, clock, script, runs, on, slots
-):  # fmt: skip
-    """Advance a part by the `k`-th step, and write down its spikes; how many are in the log."""
+    k: int, logged: int, part: int, seen: Any, lists: Any, state: Any, coefficients: Any,
+    place: Any, clock: Any, script: Any, runs: Any, on: Any, slots: Any,
+) -> int:  # fmt: skip
+    """Advance a part by the `k`-th step, and write down its spikes; how many are in the log.
+
+    Parameters
+    ----------
+    k : int
+    logged : int
+        How many were in the log before.
+    part, seen, lists, state, coefficients, place, clock, script, runs
+        As in `stride`.
+    on, slots
+        As `cpu_integrate.arguments_of` gives them.
+    """
     count, log, n_log, _ = seen
     kick, v, ou, j, refractory, h_t, ca = state
     value, factor, stretch_stop, stretch_population = coefficients

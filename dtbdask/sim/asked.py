@@ -1,8 +1,9 @@
 """What each peer asked to hear: the neurons of its list, found from those that fired.
 
 A peer names the neurons it hears once, as a list, with a number for each, that of the row of its
-edges there, and is told the numbers of those that fired. Kept by neuron, the lists take 8 bytes for each neuron and peer that hears it, and a spike
-costs as much as it has hearers, however many blocks there are.
+edges there, and is told the numbers of those that fired. Kept by neuron, the lists take 8 bytes for
+each neuron and peer that hears it, and a spike costs as much as it has hearers, however many blocks
+there are.
 """
 
 from __future__ import annotations

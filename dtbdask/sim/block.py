@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,8 @@ class Block:
         How many there are from `bounds[part]` on.
     spikes : (member, population) int32
         Spikes of each population in the last step.
+    spent : list of int, ns
+        On delivery, neurons, swaps and waiting; of several threads the mean, or the first's.
     """
 
     def __init__(self, spec: BlockSpec) -> None:
@@ -74,6 +77,7 @@ class Block:
         self.n_fired, self._next_n_fired = np.zeros((2, members, spec.threads), np.int64)
         self._census = np.zeros((members, populations.size.size + 1), np.int32)
         self.spikes = self._census[:, :-1]
+        self.spent = [0] * 4
         self._incoming: list[tuple[NDArray[np.uint32], int]] = []
         self._key = np.array(rng.split_seed(spec.seed), np.uint32)
         self._scale = np.dtype(spec.dtype).type(spec.network.wiring.weight_scale)
@@ -143,7 +147,9 @@ class Block:
         whole = count.sum(axis=1, dtype=np.int32)[..., :-1]
         if n_steps:
             self.spikes[:] = whole[-1]
-        return Stride(whole, logs, n_log, spent)
+        now = spent.mean(axis=0).astype(int).tolist()
+        self.spent = [was + more for was, more in zip(self.spent, now, strict=True)]
+        return Stride(whole, logs, n_log)
 
     @property
     def longest_stride(self) -> int:
@@ -406,8 +412,13 @@ class Block:
             other.result()
 
     def _advance(self, part: int, t_steps: int) -> None:
+        begun = perf_counter_ns()
         self._deliver(part)
+        delivered = perf_counter_ns()
         self._integrate(part, t_steps)
+        if part == 0 and t_steps:
+            self.spent[cpu_stride.DELIVERY] += delivered - begun
+            self.spent[cpu_stride.COMPUTE] += perf_counter_ns() - delivered
 
     def take_in(self) -> None:
         """Deliver what was received: a stride begins without."""

@@ -7,6 +7,7 @@ population and integrates the haemodynamics itself. Otherwise the session adds u
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from time import perf_counter, perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from dtbdask.errors import ExchangeError, LostError, SessionError
 from dtbdask.graph.partition import Partition
+from dtbdask.kernels.cpu_stride import SWAP, WAIT
 from dtbdask.sim import checkpoint
 from dtbdask.sim.asked import Asked
 from dtbdask.sim.block import Block
@@ -29,6 +31,7 @@ from dtbdask.sim.raster import Raster, Spikes
 from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.steps import SpikeSteps
 from dtbdask.sim.swaps import Swaps, shortest, unpacked
+from dtbdask.sim.timing import shared
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -102,6 +105,7 @@ class Gang:
         self._asked: list[Asked] = []
         self._swaps: list[Swaps] = []
         self._march: March | None = None
+        self._steps, self._took_s = 0, 0.0
         self._left = False
 
     @classmethod
@@ -131,9 +135,7 @@ class Gang:
             asked = exchange.wait(-1)
             self._asked.append(Asked([ids[1:].reshape(2, -1) for ids in asked], block.n_neurons))
             self._swaps.append(Swaps.agreed(soon, asked))
-        self._march = marching(
-            self.blocks, self.exchanges, self._n_heard, self._asked, self._swaps
-        )
+        self._march = marching(self.blocks, self.exchanges, self._n_heard, self._asked, self._swaps)
 
     def advance(
         self,
@@ -162,6 +164,7 @@ class Gang:
         Window
         """
         self._before = []  # frees what the last change replaced
+        begun = perf_counter()
         members = self.blocks[0].spec.members
         first_step = self.blocks[0].step_index
         observers = self._observers(watch, n_steps)
@@ -173,6 +176,8 @@ class Gang:
         if self.haemodynamics is not None:
             bold = self.haemodynamics.advance(count, first_step, frame_steps)
         seen = [observer.seen for observer in observers]
+        self._steps += n_steps
+        self._took_s += perf_counter() - begun
         return Window(first_step, count, bold, *fired, seen)
 
     @property
@@ -213,7 +218,6 @@ class Gang:
                     last = until == n_steps
                     stride = self._march.stride(until - k, spikes=spikes, last=last)
                 count[k:until], k = stride.spike_count, until
-                self.spent = getattr(self, "spent", 0) + stride.spent
                 if spikes:
                     self._raster.take_stride(stride)
             else:
@@ -250,11 +254,18 @@ class Gang:
         for block, exchange, peers, swaps in zip(
             self.blocks, self.exchanges, self._asked, self._swaps, strict=True
         ):
+            begun = perf_counter_ns()
             swaps.add(peers.of(block))
             due.append(swaps.due(last=last))
             exchange.post(step, swaps.take(due[-1]))
+            block.spent[SWAP] += perf_counter_ns() - begun
         for block, exchange, n_steps in zip(self.blocks, self.exchanges, due, strict=True):
-            _receive(block, exchange.wait(step), n_steps)
+            begun = perf_counter_ns()
+            messages = exchange.wait(step)
+            waited = perf_counter_ns()
+            _receive(block, messages, n_steps)
+            block.spent[WAIT] += waited - begun
+            block.spent[SWAP] += perf_counter_ns() - waited
 
     def change(self, change: Change) -> None:
         """Change a parameter in every block; `undo` takes it back."""
@@ -280,6 +291,10 @@ class Gang:
         base = np.broadcast_to(parameters.population[name], shape)
         multiplier = np.broadcast_to(block.multiplier.get(name, 1.0), shape)
         return base, multiplier, name in parameters.neuron
+
+    def timing(self) -> tuple[int, Floats]:
+        """Steps made, and what each block spent on them: (block, part) float64, s."""
+        return self._steps, shared(self._took_s, [block.spent for block in self.blocks])
 
     def state(self, name: str) -> list[tuple[Ints, NDArray[Any]]]:
         """Ranges of neurons and values of a state field, for each block, all kicks delivered."""

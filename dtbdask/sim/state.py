@@ -78,11 +78,8 @@ class Stride(NamedTuple):
         For each part, local indices of the neurons of member 0 that spiked, step by step.
     n_log : (part, step) int64
         How many there are of each step.
-    spent : (part, 4) int64, ns
-        On delivery, neurons, swaps, and waiting.
     """
 
     spike_count: NDArray[np.int32]
     logs: list[NDArray[np.uint32]]
     n_log: Ints
-    spent: Ints
