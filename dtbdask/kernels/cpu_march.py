@@ -208,9 +208,9 @@ def _tell(box, said, fired, n_fired, bounds, step, last):
                 prefetch(indptr, fired[0, i + _AHEAD + _AHEAD])
             neuron = np.uint64(fired[0, i])
             for e in range(np.uint64(indptr[neuron]), np.uint64(indptr[neuron + one])):
-                peer = np.uint64(peers[e])
-                outgoing[np.uint64(cursor[peer])] = place[e]
-                cursor[peer] += 1
+                hearer = np.uint64(peers[e])
+                outgoing[np.uint64(cursor[hearer])] = place[e]
+                cursor[hearer] += 1
     to = rings[0]
     for peer in range(interval.size):
         due[peer], to[peer, mailbox.N_IDS] = 0, -1

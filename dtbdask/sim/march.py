@@ -110,12 +110,14 @@ class March:
 
     def _on_part(self, features: Any, part: int, arrived: Ints, *given: Any) -> None:
         """Have the kernel make the steps of a part; that of part 0 waits for the peers."""
+        kernel: Any = cpu_march.march
         at, first_step = np.zeros(4, np.int64), self._block.step_index
+        n_rows = self._block.edges.inhibitory.size
 
         def move(patience: int) -> tuple[int, int, int]:
-            code, peer = cpu_march.march(
-                features, part, self._arrived, *given, self._box, self._said,
-                self._block.edges.inhibitory.size, at, self._last, patience,
+            code, peer = kernel(
+                features, part, self._arrived, *given, self._box, self._said, n_rows, at,
+                self._last, patience,
             )  # fmt: skip
             return code, peer, first_step + int(at[0]) - 1
 

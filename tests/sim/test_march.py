@@ -1,81 +1,25 @@
 """Blocks that swap in the kernel make the same steps as one block, and as step by step."""
 
+import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from exchanges import NOTHING, TOKEN, connected
+from exchanges import NOTHING
 from kept import as_import
+from marching import SEED, TR, marching, ring_of, shares
 from networks import FOUR, delayed, make_network, resized
+from swapping import remains
 
 from dtbdask.errors import ExchangeError, LostError
 from dtbdask.graph.partition import Partition
 from dtbdask.sim import block as block_module
 from dtbdask.sim import exchange_shm
-from dtbdask.sim.exchange_shm import Shm
 from dtbdask.sim.gang import Gang
 from dtbdask.sim.quantities import Request
 from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.stimuli import Step, bind, drive_of
-
-SEED = 11
-TR = 50
-
-
-class Ring:
-    """Gangs of one block each that share memory, on threads."""
-
-    def __init__(self, network, partition, **options):
-        ends = connected([Shm(r, partition.n_blocks, TOKEN, 20) for r in range(partition.n_blocks)])
-        self.gangs = [
-            Gang([BlockSpec(network, ranges, SEED, **options)], [end], partition)
-            for ranges, end in zip(partition.ranges, ends, strict=True)
-        ]
-        self.each(lambda gang: gang.introduce())
-
-    def each(self, work):
-        """What a function of each gang returns, all at the same time."""
-        with ThreadPoolExecutor(len(self.gangs)) as pool:
-            return list(pool.map(work, self.gangs))
-
-    def advance(self, n_steps, **options):
-        """Counts and spikes of all blocks: those of (step, population), step, neuron."""
-        windows = self.each(lambda gang: gang.advance(n_steps, TR, True, **options))
-        step = np.concatenate([window.spike_step for window in windows])
-        neuron = np.concatenate([window.spike_neuron for window in windows])
-        order = np.lexsort((neuron, step))
-        return sum(window.spike_count for window in windows), step[order], neuron[order]
-
-    def state(self, name):
-        """A field of the whole network."""
-        found = [part for parts in self.each(lambda gang: gang.state(name)) for part in parts]
-        whole = np.empty(sum(values.shape[1] for _, values in found), found[0][1].dtype)
-        for ranges, values in found:
-            whole[np.concatenate([np.arange(*r) for r in ranges])] = values[0]
-        return whole
-
-    def close(self):
-        for gang in self.gangs:
-            gang.close()
-
-
-def shares(network, n_blocks, seed=0):
-    """A partition of shuffled tiles."""
-    n_tiles = -(-network.n_neurons // 128)
-    owner = np.random.default_rng(seed).permutation(np.arange(n_tiles) % n_blocks)
-    return Partition.of_tiles(owner, network.n_neurons)
-
-
-@contextmanager
-def ring_of(network, partition, **options):
-    ring = Ring(network, partition, **options)
-    try:
-        assert all(gang._march is not None for gang in ring.gangs)
-        yield ring
-    finally:
-        ring.close()
 
 
 def same(network, partition, pieces, alter=None, given=None, **options):
@@ -204,6 +148,20 @@ def test_who_is_told_to_leave_ends_within_a_second_and_so_do_its_peers(victim, t
     assert took < 1
     assert all(isinstance(error, ExchangeError | LostError) for error in errors)
     assert any(f"lost block {victim} at step" in str(error) for error in errors)
+
+
+@pytest.mark.parametrize("victim", [0, 2])
+def test_a_process_that_is_killed_in_a_stride_is_found_within_a_second_by_all(victim):
+    token = secrets.token_bytes(32)
+    with marching(3, token) as (processes, pipes):
+        time.sleep(0.3)
+        processes[victim].kill()
+        start = time.monotonic()
+        for rank, pipe in enumerate(pipes):
+            if rank != victim:
+                assert pipe.poll(max(1 - (time.monotonic() - start), 0)), "not found within 1 s"
+                assert f"lost block {victim} at step" in pipe.recv()
+    assert not remains(token)
 
 
 def test_a_stride_that_waits_is_left_within_a_second():

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from marching import TR, ring_of, shares
 from networks import make_network
 
 from dtbdask.sim.session import Session
@@ -54,8 +55,6 @@ def test_blocks_of_a_process_share_what_is_left():
 
 
 def test_blocks_that_march_tell_theirs():
-    from test_march import TR, ring_of, shares
-
     network = make_network(neurons=6000, noise_rate=0.01)
     with ring_of(network, shares(network, 2)) as ring:
         begun = time.perf_counter()
