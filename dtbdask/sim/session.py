@@ -29,16 +29,17 @@ from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.devices import chosen
 from dtbdask.sim.exchange_choice import known
 from dtbdask.sim.gang import Window
+from dtbdask.sim.joining import joined
 from dtbdask.sim.losses import answering
 from dtbdask.sim.moments import Moments, beside, steps_of, writing
 from dtbdask.sim.protocol import entry, read_change, told_stimulus
 from dtbdask.sim.quantities import Request, Samples, Watch
-from dtbdask.sim.raster import merged
 from dtbdask.sim.record import Recorder
 from dtbdask.sim.recording import Recording
 from dtbdask.sim.recovery import endure
 from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.stimuli import Bound, Stimulus, bind, drive_of, read_stimulus, written
+from dtbdask.sim.timing import Timing
 from dtbdask.sim.windows import in_windows
 
 Floats = NDArray[np.float64]
@@ -365,19 +366,12 @@ class Session:
         n_steps = whole_number("n_steps", n_steps, 1)
         drive = drive_of(self._stimuli, self.step, n_steps, self.dt_ms)
         windows = self._ask("advance", n_steps, self.frame_steps, spikes, drive, watch)
-        first, self.step = self.step, self.step + n_steps
-        if len(windows) == 1:
-            return windows[0]  # type: ignore[no-any-return]
-        seen = [one for window in windows for one in window.seen]
-        if self._haemodynamics is None:
-            counts = np.concatenate([window.spike_count for window in windows], axis=1)
-            bold = np.concatenate([window.bold for window in windows], axis=1)
-            n_spikes, neurons = windows[0].spikes
-            return Window(first, counts, bold, n_spikes, neurons, seen)
-        counts = np.stack([window.spike_count for window in windows]).sum(axis=0, dtype=np.int32)
-        bold = self._haemodynamics.advance(counts, first, self.frame_steps)
-        n_spikes, neurons = merged([window.spikes for window in windows])
-        return Window(first, counts, bold, n_spikes, neurons, seen)
+        self.step += n_steps
+        return joined(windows, self._haemodynamics, self.frame_steps)
+
+    def timing(self) -> Timing:
+        """On what its blocks have spent their time, since they were made."""
+        return Timing.of(self._ask("timing"))
 
     def set(
         self, parameter: str, value: ArrayLike, *, population: str | ArrayLike | None = None,
