@@ -3,7 +3,7 @@
 The state of a voxel is what the filter may correct there: hyper-parameters, their velocities and
 their past, and the haemodynamic state. Not all voxels need be observed. One that is not learns from
 those that are by what it shares with them: with C the correlation of the walks (see
-`dtbdask.assim.walk`), the change of each member in the observed voxels o is carried to the others h,
+`dtbdask.assim.walk`), the change of each member in the observed voxels o is carried to the others,
 
     dx_h = C_ho (C_oo + nugget I)^-1 dx_o,
 
@@ -71,7 +71,7 @@ class Analysis:
         if method == "dhmda" and inflation != 1:
             raise InputError(f"inflation is {inflation}; dhmda of the cycle has none")
         if (method == "letkf") != (taper is not None):
-            raise InputError(f"method is {method!r}; letkf needs a taper (voxel, voxel), and only it")
+            raise InputError(f"method is {method!r}; letkf, and only it, needs a taper")
         self._taper = None if taper is None else _near(taper, error.size)[:, observed]
         unseen = np.setdiff1d(np.arange(error.size), observed)
         self._unseen, self._carry = unseen, None
@@ -109,11 +109,12 @@ class Analysis:
     def _own(self, state: Floats, b: Floats, y: Floats, generator: Any) -> Floats:
         """Update of each voxel with its own observation, or by diffusion."""
         if self._method == "dhmda":
-            return dhmda(state, b, y, self._error, self._rho, generator)
+            joined: Floats = dhmda(state, b, y, self._error, self._rho, generator)
+            return joined
         filters: dict[str, Callable[..., Floats]] = {
             "etkf": etkf, "denkf": denkf, "enkf": partial(enkf, generator=generator)
         }  # fmt: skip
-        own = filters[self._method](
+        own: Floats = filters[self._method](
             state.swapaxes(0, 1), b.T[:, :, None], y[:, None], self._error[:, None],
             inflation=self._inflation,
         )  # fmt: skip

@@ -160,9 +160,9 @@ def assimilate(
     )  # fmt: skip
     whole_number("seed", seed, 0, 2**64 - 1)
     prior = spread_between(settings.bounds, members, n_voxels, seed, start)
-    if truth is not None and (np.shape(truth) != prior.shape[1:] or not (np.asarray(truth) > 0).all()):
+    if truth is not None and (truth.shape != prior.shape[1:] or not (truth > 0).all()):
         raise InputError(
-            f"truth has shape {np.shape(truth)}; expected positive values of {prior.shape[1:]}"
+            f"truth has shape {truth.shape}; expected positive values of {prior.shape[1:]}"
         )
     tables = {"bold_observed": observation.y, "parameter_prior": prior, "parameter_truth": truth}
     about = {

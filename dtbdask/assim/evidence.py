@@ -173,9 +173,9 @@ def structure_function(connection: ArrayLike, y: ArrayLike) -> float:
     """
     c = np.asarray(connection, dtype=np.float64)
     upper = np.triu_indices(len(c), k=1)
+    fc: Floats = np.corrcoef(np.asarray(y, dtype=np.float64).T)
     weight = np.log1p((c + c.T) / 2)[upper]
-    together = np.corrcoef(np.asarray(y, dtype=np.float64).T)[upper]
-    return float(np.corrcoef(weight, together)[0, 1])
+    return float(np.corrcoef(weight, fc[upper])[0, 1])
 
 
 def _scored(x: Floats, truth: Floats) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Hyper-parameters by voxel, and how a session is given them.
 
 A hyper-parameter is named as the parameter that it is of all populations of its voxel, "g_ampa", or
-with those that it is of: "g_ampa E", "g_ampa L5E". Neuron i of these populations runs with h gamma_i
-(`dtbdask.graph.factors`); all others keep what the network has.
+with those that it is of: "g_ampa E", "g_ampa L5E". Neuron i of these populations runs with
+h gamma_i (`dtbdask.graph.factors`); all others keep what the network has.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def chosen_voxels(network: Network, voxels: Sequence[str | int] | None) -> Ints:
     for voxel in voxels:
         index = place.get(voxel, -1) if isinstance(voxel, str) else int(voxel)
         if not 0 <= index < n:
-            raise InputError(f"voxel {voxel!r} is none of the network; use a label, or 0 to {n - 1}")
+            raise InputError(f"voxel {voxel!r} is unknown; use a label, or 0 to {n - 1}")
         found.append(index)
     if not found:
         raise InputError("voxels is empty; name at least one")

@@ -36,14 +36,14 @@ def keep(fit: Fit) -> None:
     folder = beside(fit.posterior.path)
     folder.mkdir(exist_ok=True)
     file = _file(folder, fit.ensemble.session.step)
-    held = {f"held/{name}": rows for name, _, rows in fit.posterior.rows()}
-    written = {f"written/{name}": np.array(n) for name, n, _ in fit.posterior.rows()}
-    belief = {f"belief/{name}": values for name, values in fit.belief.items()}
+    held: dict[str, Any] = {f"held/{name}": rows for name, _, rows in fit.posterior.rows()}
+    written: dict[str, Any] = {
+        f"written/{name}": np.array(n) for name, n, _ in fit.posterior.rows()
+    }
+    belief: dict[str, Any] = {f"belief/{name}": values for name, values in fit.belief.items()}
     partial = file.with_suffix(".partial")
     with partial.open("wb") as out:
-        np.savez(
-            out, frame=np.array(fit.frame), balloon=fit.balloon, **belief, **written, **held
-        )
+        np.savez(out, frame=np.array(fit.frame), balloon=fit.balloon, **belief, **written, **held)
         out.flush()
         os.fsync(out.fileno())
     partial.replace(file)

@@ -1,4 +1,4 @@
-"""What an assimilation is asked to do, checked before anything is begun, and as a posterior has it."""
+"""What an assimilation is asked to do: checked before it begins, and as a posterior tells it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dtbdask.assim.analysis import Method
 from dtbdask.assim.hyper import Fixed
 from dtbdask.assim.transform import Log, Logit
 from dtbdask.assim.walk import Walk
@@ -17,7 +18,7 @@ from dtbdask.errors import InputError, whole_number
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-TRANSFORMS = {"logit": Logit, "log": Log}
+TRANSFORMS: dict[str, type[Logit] | type[Log]] = {"logit": Logit, "log": Log}
 IN_ROOT = (
     "members", "method", "rho", "warm_up_frames", "gamma_shape", "free", "seed", "start",
     "transform", "window", "inflation", "lag", "ahead", "checkpoint_every",
@@ -35,7 +36,7 @@ class Settings:
     observed: Ints
     n_voxels: int
     members: int = 32
-    method: str = "dhmda"
+    method: Method = "dhmda"
     rho: float = 0.8
     warm_up_frames: int = 6
     gamma_shape: float | None = 5.0

@@ -44,11 +44,14 @@ class Walk:
         independent.
     centred : bool
         Steps of the members have mean 0, so that the mean of the ensemble does not walk by chance.
+    together : bool
+        All hyper-parameters of a voxel take the same step.
 
     Raises
     ------
     InputError
-        A variance or the momentum is negative, the memory is not positive, or the matrix is no correlation.
+        A variance or the momentum is negative, the memory is not positive, or the matrix is no
+        correlation.
     """
 
     variance: float = 0.25
@@ -56,6 +59,7 @@ class Walk:
     momentum: float = 0.0
     correlation: ArrayLike | None = None
     centred: bool = False
+    together: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.variance < np.inf:
@@ -107,7 +111,8 @@ class Walk:
         """
         if np.isfinite(self.memory):
             z = mean + np.exp(-1 / self.memory) * (z - mean)
-        xi = generator.standard_normal(z.shape)
+        drawn = (len(z), 1, z.shape[2]) if self.together else z.shape
+        xi = generator.standard_normal(drawn)
         if self.correlation is not None:
             xi = xi @ self._root
         if self.centred:
@@ -115,7 +120,7 @@ class Walk:
         step = np.sqrt(self.variance) * xi
         if self.momentum > 0:
             step = velocity = np.exp(-1 / self.momentum) * velocity + step
-        return z + step, velocity
+        return z + step, np.broadcast_to(velocity, z.shape)
 
     def told(self) -> dict[str, Any]:
         """What a posterior says of it."""
@@ -125,6 +130,7 @@ class Walk:
             "memory": self.memory if np.isfinite(self.memory) else None,
             "momentum": self.momentum,
             "centred": self.centred,
+            "together": self.together,
             "correlation": None if c is None else np.asarray(c).tolist(),
         }
 
