@@ -109,12 +109,11 @@ class Analysis:
     def _own(self, state: Floats, b: Floats, y: Floats, generator: Any) -> Floats:
         """Update of each voxel with its own observation, or by diffusion."""
         if self._method == "dhmda":
-            joined: Floats = dhmda(state, b, y, self._error, self._rho, generator)
-            return joined
+            return dhmda(state, b, y, self._error, self._rho, generator)
         filters: dict[str, Callable[..., Floats]] = {
             "etkf": etkf, "denkf": denkf, "enkf": partial(enkf, generator=generator)
         }  # fmt: skip
-        own: Floats = filters[self._method](
+        own = filters[self._method](
             state.swapaxes(0, 1), b.T[:, :, None], y[:, None], self._error[:, None],
             inflation=self._inflation,
         )  # fmt: skip

@@ -173,7 +173,7 @@ def structure_function(connection: ArrayLike, y: ArrayLike) -> float:
     """
     c = np.asarray(connection, dtype=np.float64)
     upper = np.triu_indices(len(c), k=1)
-    fc: Floats = np.corrcoef(np.asarray(y, dtype=np.float64).T)
+    fc = np.atleast_2d(np.corrcoef(np.asarray(y, dtype=np.float64).T))
     weight = np.log1p((c + c.T) / 2)[upper]
     return float(np.corrcoef(weight, fc[upper])[0, 1])
 

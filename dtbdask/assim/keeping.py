@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,12 +96,17 @@ def put_back(fit: Fit) -> None:
 
 
 def _read(file: Path) -> dict[str, NDArray[Any]]:
+    """Arrays of a file of the filter, which is not compressed: no more than its size is read."""
     try:
+        with zipfile.ZipFile(file) as archive:
+            whole = sum(entry.file_size for entry in archive.infolist())
+        if whole > file.stat().st_size:
+            raise StoreError(f"{file}: damaged (its arrays announce {whole:,} bytes)")
         with np.load(file, allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
     except FileNotFoundError:
         raise StoreError(f"{file}: the filter's part of the checkpoint is missing") from None
-    except (ValueError, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
         raise StoreError(f"{file}: damaged ({error})") from error
 
 

@@ -2,7 +2,7 @@
 
 Each gives what is to be passed on: `assimilate(network, bold, to=..., **dtb_rest(network))`.
 
-`dtb_rest` and `dtb_task` are the two stages of the Digital Twin Brain (Lu et al. 2024): from resting
+`dtb_rest` and `dtb_task` are the stages of the Digital Twin Brain (Lu et al. 2024): from resting
 BOLD conductances of all populations, then, with these fixed, the external current of the excitatory
 populations of some input regions from their task BOLD. `two_stages` runs both. Their layouts are
 those of the network: a region or voxel of two populations, a column, or a mixture of both.
