@@ -175,8 +175,10 @@ def assimilate(
             keeping.check_free(to, overwrite=overwrite)
         posterior = Posterior.new(to, settings, about, tables, overwrite=overwrite)
         keeping.discard(to)
-        Fit(ensemble, observation, settings, prior, posterior).run()
-    return posterior.finish()
+        fit = Fit(ensemble, observation, settings, prior, posterior)
+        fit.run()
+        ran_on = ensemble.session.device
+    return posterior.finish(seconds=fit.seconds, device=ran_on)
 
 
 def resume_fit(
@@ -228,7 +230,8 @@ def resume_fit(
             fit = Fit(ensemble, observation, settings, prior, posterior)
             keeping.put_back(fit)
             fit.run()
-        return posterior.finish()
+            ran_on = ensemble.session.device
+        return posterior.finish(seconds=fit.seconds, device=ran_on)
 
 
 def _check_analysis(settings: Settings, observation: Observation) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,9 @@ from dtbdask.assim.settings import Settings
 from dtbdask.sim.bold import Balloon
 
 Floats = NDArray[np.float64]
+
+LOWEST, HIGHEST = np.array([-5.0, 0.1, 0.1, 0.1]), np.array([5.0, 20.0, 10.0, 10.0])
+"""Of s, f, v and q after an update: what blood does not leave, whatever a gain says."""
 
 
 class Fit:
@@ -41,7 +46,9 @@ class Fit:
     belief : dict of str to ndarray
         What the filter knows: z and velocity (member, parameter, voxel), those of the group that
         is ahead, and z of the last frames, which later observations may correct, (past, member,
-        parameter, voxel).
+        parameter, voxel); and the mean that the walk leads back to, (parameter, voxel).
+    seconds : dict of str to float
+        Time on the clock that forecasts and analyses have taken.
     balloon : (member, voxel, 4) float64
         Haemodynamic state of all groups.
     """
@@ -59,12 +66,12 @@ class Fit:
             inflation=settings.inflation, taper=settings.taper, correlation=walk.correlation,
         )  # fmt: skip
         z = self._map.to_z(prior)
-        self._mean = z.mean(axis=0)
         still = np.zeros_like(z)
         self.frame = 0
+        self.seconds = {"forecast": 0.0, "analysis": 0.0}
         self.belief: dict[str, Floats] = {
             "z": z, "velocity": still, "ahead_z": z, "ahead_velocity": still,
-            "past": np.zeros((0, *z.shape)),
+            "past": np.zeros((0, *z.shape)), "mean": z.mean(axis=0),
         }  # fmt: skip
         n_states = ensemble.members, settings.n_voxels
         self.balloon: Floats = np.moveaxis(Balloon.at_rest(*n_states).state, 0, -1)
@@ -93,14 +100,18 @@ class Fit:
         if settings.ahead:
             self._walk("ahead_z", "ahead_velocity", "walk ahead")
         forecast = self._forecast()
-        n = settings.members
+        begun, n = time.perf_counter(), settings.members
         draw = rng.generator(settings.seed, "analysis", self.frame)
         state = self._analysis(self._joined(forecast), forecast.bold[:n], y, draw)
         self.balloon = forecast.balloon.copy()
         self.balloon[:n] = self._parted(state)
+        belief["mean"] = (
+            belief["mean"] + (belief["z"].mean(axis=0) - belief["mean"]) / settings.walk.adapts
+        )
         if settings.ahead and self.frame % settings.ahead == 0:
             belief["ahead_z"], belief["ahead_velocity"] = belief["z"], belief["velocity"]
             self.balloon[-n:] = self.balloon[:n]
+        self.seconds["analysis"] += time.perf_counter() - begun
         self._write(forecast)
         self.frame += 1
 
@@ -108,12 +119,15 @@ class Fit:
         draw = rng.generator(self.settings.seed, purpose, self.frame)
         belief = self.belief
         belief[z], belief[velocity] = self.settings.walk.step(
-            belief[z], belief[velocity], self._mean, draw
+            belief[z], belief[velocity], belief["mean"], draw
         )
 
     def _forecast(self) -> Forecast:
         """All groups one frame on, whatever happens to the workers."""
-        return forecast_whatever(self.ensemble, self._all_h(), self.balloon)
+        begun = time.perf_counter()
+        forecast = forecast_whatever(self.ensemble, self._all_h(), self.balloon)
+        self.seconds["forecast"] += time.perf_counter() - begun
+        return forecast
 
     def _all_h(self) -> Floats:
         """Hyper-parameters of all groups."""
@@ -141,7 +155,7 @@ class Fit:
         """Take the corrected state apart; the haemodynamic one is handed back."""
         belief, m = self.belief, len(self.settings.names)
         rows = np.moveaxis(state, 2, 1)
-        balloon = np.moveaxis(rows[:, -4:], 1, 2)
+        balloon = np.clip(np.moveaxis(rows[:, -4:], 1, 2), LOWEST, HIGHEST)
         parts = [rows[:, k : k + m] for k in range(0, rows.shape[1] - 4, m)]
         if self.settings.walk.momentum > 0:
             belief["velocity"] = parts.pop()

@@ -88,24 +88,32 @@ class Posterior:
         """Go back to when an array had these rows."""
         self._columns[name].cut(written, held)
 
-    def finish(self) -> xr.Dataset:
-        """Write the rest and the scores, and mark the posterior complete."""
+    def finish(self, **about: Any) -> xr.Dataset:
+        """Write the rest and the scores, and mark the posterior complete.
+
+        Parameters
+        ----------
+        **about
+            What else its root is to say.
+        """
         for column in self._columns.values():
             column.finish()
-        schema.update_root(self.group, scores=self._scores())
+        schema.update_root(self.group, scores=self._scores(), **about)
         schema.commit(self.group)
         return open_posterior(self.path)
 
     def _scores(self) -> dict[str, Any]:
         settings, group = self._settings, self.group
         y, at = schema.read(group, "bold_observed"), settings.observed
+        whole = at.size == settings.n_voxels
+        seen = slice(None) if whole else at
         scores: dict[str, Any] = {}
         if len(y) > FIRST + 1 and at.size > 1:
             for name, array in (("forecast", "bold_forecast"), ("free", "bold_free")):
                 if array in group:
                     told = schema.read(group, array)
-                    scores[name] = forecast_scores(told[:, :, at], y[:, at])
-        if len(y) > FIRST + 1 and at.size < settings.n_voxels:
+                    scores[name] = forecast_scores(told[:, :, seen], y[:, seen])
+        if len(y) > FIRST + 1 and not whole:
             wired = settings.walk.correlation
             scores["held"] = held_scores(schema.read(group, "bold_analysis"), y, at, wired)
         if settings.ahead:

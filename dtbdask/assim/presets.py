@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from dtbdask.assim.cycle import assimilate
-from dtbdask.assim.hyper import Fixed, populations_of
+from dtbdask.assim.hyper import Fixed, chosen_voxels
 from dtbdask.assim.observe import Observation, scale_bold
 from dtbdask.assim.walk import Walk, connectome_correlation
 from dtbdask.errors import InputError
@@ -33,6 +33,9 @@ DTB_TASK = (0.05, 0.08)
 """And in a task, which asks for 24 to 60 Hz."""
 DTB_CURRENT = (0.01, 0.3)
 """Bounds of the external current."""
+BACKGROUND = (0.36, 0.72)
+"""Bounds of the mean of the background current, mV/ms, for networks of default parameters: they
+fire at some 2 to 40 Hz."""
 DTB_ERROR = 1e-8
 """Variance of the observation error, which makes the filter copy the data."""
 
@@ -81,7 +84,8 @@ def dtb_task(
     -------
     dict
     """
-    names = [f"i_ext {slot}" for slot in _living(network, excitatory=True)]
+    inputs = _living(network, excitatory=True, voxel=chosen_voxels(network, regions))
+    names = [f"i_ext {slot}" for slot in inputs]
     return {
         "parameters": names, "bounds": dict.fromkeys(names, DTB_CURRENT), "members": members,
         "method": "dhmda", "rho": 0.5, "walk": Walk(0.01, together=True), "start": "middle",
@@ -152,9 +156,12 @@ def two_stages(
 def following(connection: ArrayLike | None = None, members: int = 30) -> dict[str, Any]:
     """Settings for BOLD that is measured: parameters that follow it.
 
-    Their walk has momentum and a memory, and, given the connectome, voxels that are wired together
-    walk together, so that voxels which are not observed are told by those that are. Later frames
-    correct earlier ones, and forecasts run five frames ahead.
+    What is fitted is the mean of the background current, to which rates answer nearly in
+    proportion, from 1 to 40 Hz; conductances have a floor below which they change nothing, and a
+    threshold above which a network of default parameters fires at full rate. The walk has momentum
+    and a memory, and, given the connectome, voxels that are wired together walk together, so that
+    those which are not observed are told by those that are. Later frames correct earlier ones, and
+    forecasts run five frames ahead.
 
     Parameters
     ----------
@@ -167,15 +174,21 @@ def following(connection: ArrayLike | None = None, members: int = 30) -> dict[st
     dict
     """
     wired = None if connection is None else connectome_correlation(connection)
-    walk = Walk(1.0, memory=8, momentum=3, correlation=wired, centred=True)
-    return {"members": members, "method": "etkf", "walk": walk, "lag": 6, "ahead": 5}
+    walk = Walk(1.0, memory=8, momentum=3, correlation=wired, centred=True, adapts=50)
+    return {
+        "parameters": ("ou_mean",), "bounds": {"ou_mean": BACKGROUND}, "gamma_shape": None,
+        "members": members, "method": "etkf", "walk": walk, "lag": 6, "ahead": 5,
+    }  # fmt: skip
 
 
-def _living(network: Network, excitatory: bool | None) -> list[str]:
-    """Slots that have neurons, of the excitatory populations or of all."""
+def _living(
+    network: Network, excitatory: bool | None, voxel: NDArray[np.int64] | None = None
+) -> list[str]:
+    """Slots that have neurons, of the excitatory populations or of all, in some voxels or all."""
     table = network.populations
     alive = table.size > 0
     if excitatory is not None:
         alive &= table.excitatory == excitatory
-    slots = [network.slots[k] for k in np.unique(table.slot[alive])]
-    return [slot for slot in slots if populations_of(network, f"g_ampa {slot}").size]
+    if voxel is not None:
+        alive &= np.isin(table.voxel, voxel)
+    return [network.slots[k] for k in np.unique(table.slot[alive])]

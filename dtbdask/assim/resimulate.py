@@ -8,6 +8,7 @@ lesion or under a stimulus: an experiment on the fitted brain.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,8 +93,8 @@ def resimulate(
             for _ in range(burn_in_frames):
                 run.frame(h[0])
                 done(1)
-            if stimuli:
-                session.stimulate(*stimuli)
+            now = session.step * session.dt_ms
+            session.stimulate(*(replace(one, onset_ms=one.onset_ms + now) for one in stimuli))
             frames = []
             for values in h:
                 frames.append(run.frame(values))

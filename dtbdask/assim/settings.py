@@ -66,6 +66,7 @@ class Settings:
         if self.transform not in TRANSFORMS:
             raise InputError(f"transform is {self.transform!r}; use one of {tuple(TRANSFORMS)}")
         self.walk.check(self.n_voxels)
+        _ = self.limits
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -46,11 +46,14 @@ class Walk:
         Steps of the members have mean 0, so that the mean of the ensemble does not walk by chance.
     together : bool
         All hyper-parameters of a voxel take the same step.
+    adapts : float
+        Frames in which the mean that the walk leads back to follows that of the members; infinite
+        where it stays that of the prior.
 
     Raises
     ------
     InputError
-        A variance or the momentum is negative, the memory is not positive, or the matrix is no
+        A variance or the momentum is negative, a time is not positive, or the matrix is no
         correlation.
     """
 
@@ -60,12 +63,14 @@ class Walk:
     correlation: ArrayLike | None = None
     centred: bool = False
     together: bool = False
+    adapts: float = np.inf
 
     def __post_init__(self) -> None:
         if not 0 <= self.variance < np.inf:
             raise InputError(f"walk is {self.variance}; expected a variance, 0 or more")
-        if not self.memory > 0:
-            raise InputError(f"memory is {self.memory}; expected frames, more than 0")
+        for name in ("memory", "adapts"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}; expected frames, more than 0")
         if not 0 <= self.momentum < np.inf:
             raise InputError(f"momentum is {self.momentum}; expected frames, 0 or more")
         if self.correlation is not None:
@@ -128,6 +133,7 @@ class Walk:
         return {
             "variance": self.variance,
             "memory": self.memory if np.isfinite(self.memory) else None,
+            "adapts": self.adapts if np.isfinite(self.adapts) else None,
             "momentum": self.momentum,
             "centred": self.centred,
             "together": self.together,
@@ -137,8 +143,8 @@ class Walk:
     @classmethod
     def of_told(cls, told: Mapping[str, Any]) -> Walk:
         """The walk of a posterior."""
-        memory = np.inf if told["memory"] is None else told["memory"]
-        return cls(**{**told, "memory": memory})
+        ever = {name: np.inf for name in ("memory", "adapts") if told[name] is None}
+        return cls(**{**told, **ever})
 
 
 def connectome_correlation(connection: ArrayLike, coupling: float = 0.8) -> Floats:

@@ -73,15 +73,20 @@ def test_a_fit_that_is_resumed_is_that_of_a_fit_never_cut(
 
 def test_a_fit_that_is_cut_again_and_again(network, seen, tmp_path, monkeypatch):
     meant = assimilate(network, seen, to=tmp_path / "meant", **ALL)
-    for frame, run in ((6, assimilate), (11, None), (16, None)):
+    for frame in (6, 11, 16):
         with monkeypatch.context() as patch:
             cut_at(patch, frame)
             with pytest.raises(Cut):
-                if run is not None:
-                    run(network, seen, to=tmp_path / "cut", **ALL)
-                resume_fit(tmp_path / "cut", network)
+                again(network, seen, tmp_path / "cut")
     same(resume_fit(tmp_path / "cut", network), meant)
     assert len(list(beside(tmp_path / "cut").glob("filter-*.npz"))) <= 2
+
+
+def again(network, seen, path):
+    """Begin a fit, or go on with it."""
+    if path.exists():
+        return resume_fit(path, network)
+    return assimilate(network, seen, to=path, **ALL)
 
 
 def test_checkpoints_leave_no_mark(network, seen, tmp_path):
@@ -99,7 +104,6 @@ def test_what_cannot_be_resumed_is_told(network, brain, seen, tmp_path, monkeypa
         resume_fit(tmp_path / "none", network)
     with pytest.raises(StoreError, match="no complete checkpoint"):
         resume_fit(tmp_path / "early", network)
-    cut_at(monkeypatch, 6)
     monkeypatch.undo()
     cut_at(monkeypatch, 6)
     with pytest.raises(Cut):
@@ -107,8 +111,8 @@ def test_what_cannot_be_resumed_is_told(network, brain, seen, tmp_path, monkeypa
     other = build(brain, tmp_path / "other.zarr", neurons=1600, degree=20, seed=8)
     with pytest.raises(InputError, match="another network"):
         resume_fit(tmp_path / "late", other)
+    (tmp_path / "late").rename(tmp_path / "elsewhere")
     with pytest.raises(StoreExistsError, match="holds checkpoints"):
-        (tmp_path / "late").rename(tmp_path / "elsewhere")
         assimilate(network, seen, to=tmp_path / "late", **PLAIN)
     (tmp_path / "elsewhere").rename(tmp_path / "late")
     for file in beside(tmp_path / "late").glob("filter-*.npz"):
