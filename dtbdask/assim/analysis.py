@@ -140,8 +140,8 @@ def kriging(correlation: ArrayLike, observed: Ints, unseen: Ints) -> Floats:
     """
     c = np.asarray(correlation, dtype=np.float64)
     among = c[np.ix_(observed, observed)] + NUGGET * np.eye(observed.size)
-    weights: Floats = np.linalg.solve(among, c[np.ix_(observed, unseen)]).T
-    return weights
+    solved = np.linalg.solve(among, c[np.ix_(observed, unseen)])
+    return np.asarray(solved.T, dtype=np.float64)
 
 
 def _near(taper: ArrayLike, n_voxels: int) -> Floats:

@@ -36,9 +36,7 @@ def layouts(tmp_path_factory):
     brain = synthetic_connectome(4, frames=12, seed=1)
     brain["is_cortex"] = ("voxel", np.array([True, True, False, False]))
     for layout in ("voxel", "column", "mixed"):
-        made[layout] = build(
-            brain, folder / layout, neurons=4000, degree=20, seed=7, layout=layout
-        )
+        made[layout] = build(brain, folder / layout, neurons=4000, degree=20, seed=7, layout=layout)
     return brain, made
 
 
@@ -156,8 +154,6 @@ def test_another_brain_is_refused(layouts, fitted):
 
 def test_the_mean_of_a_posterior_is_over_its_later_frames(fitted):
     fixed = Fixed.mean_of(fitted, first_frame=2)
-    np.testing.assert_allclose(
-        fixed.h, fitted["parameter_value"][2:].mean(("frame", "member"))
-    )
+    np.testing.assert_allclose(fixed.h, fitted["parameter_value"][2:].mean(("frame", "member")))
     assert fixed.names == ("ou_mean",)
     assert fixed.gamma_shape is None
