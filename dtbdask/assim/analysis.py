@@ -13,15 +13,14 @@ what is not known. It needs no correlations of the sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dtbdask.assim.checks import positive, share
-from dtbdask.assim.filters import denkf, dhmda, enkf, etkf
+from dtbdask.assim.filters import dhmda, enkf
+from dtbdask.assim.single import update_each
 from dtbdask.assim.weights import combined, etkf_weights, total
 from dtbdask.errors import InputError
 
@@ -110,14 +109,14 @@ class Analysis:
         """Update of each voxel with its own observation, or by diffusion."""
         if self._method == "dhmda":
             return dhmda(state, b, y, self._error, self._rho, generator)
-        filters: dict[str, Callable[..., Floats]] = {
-            "etkf": etkf, "denkf": denkf, "enkf": partial(enkf, generator=generator)
-        }  # fmt: skip
-        own = filters[self._method](
-            state.swapaxes(0, 1), b.T[:, :, None], y[:, None], self._error[:, None],
-            inflation=self._inflation,
-        )  # fmt: skip
-        return own.swapaxes(0, 1)
+        if self._method == "enkf":
+            own = enkf(
+                state.swapaxes(0, 1), b.T[:, :, None], y[:, None], self._error[:, None], generator,
+                self._inflation,
+            )  # fmt: skip
+            return own.swapaxes(0, 1)
+        single: Literal["etkf", "denkf"] = "denkf" if self._method == "denkf" else "etkf"
+        return update_each(state, b, y, self._error, single, self._inflation)
 
     def _local(self, state: Floats, b: Floats, y: Floats) -> Floats:
         """Update of each voxel with the observations near it (Hunt et al. 2007)."""

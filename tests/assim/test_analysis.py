@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dtbdask.assim.analysis import NUGGET, Analysis, kriging
-from dtbdask.assim.filters import dhmda, etkf
+from dtbdask.assim.filters import denkf, dhmda, etkf
 from dtbdask.assim.local import letkf
 from dtbdask.assim.walk import connectome_correlation
 from dtbdask.errors import InputError
@@ -24,11 +24,20 @@ def analysed(method="etkf", observed=ALL, **options):
     return Analysis(method, ERROR, observed, **options)(STATE, B, Y, np.random.default_rng(1))
 
 
-def test_each_voxel_is_analysed_by_itself():
-    found = analysed()
+@pytest.mark.parametrize(("method", "alone"), [("etkf", etkf), ("denkf", denkf)])
+@pytest.mark.parametrize("inflation", [1.0, 1.3])
+def test_each_voxel_is_analysed_by_itself(method, alone, inflation):
+    found = analysed(method, inflation=inflation)
     for v in range(V):
-        alone = etkf(STATE[:, v], B[:, v : v + 1], Y[v : v + 1], ERROR[v : v + 1])
-        np.testing.assert_allclose(found[:, v], alone, rtol=1e-12)
+        of = slice(v, v + 1)
+        expected = alone(STATE[:, v], B[:, of], Y[of], ERROR[of], inflation=inflation)
+        np.testing.assert_allclose(found[:, v], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_members_that_agree_are_not_moved():
+    same = np.ones((K, V))
+    found = Analysis("etkf", ERROR, ALL)(STATE, same, Y, np.random.default_rng(1))
+    np.testing.assert_allclose(found, STATE, atol=1e-14)
 
 
 def test_dhmda_is_that_of_all_voxels():

@@ -135,11 +135,11 @@ def test_the_settings_of_a_fit_are_json(network, seen, tmp_path):
 
 @pytest.fixture
 def workers():
-    """Three worker processes."""
+    """Two worker processes."""
     with (
         dask.config.set(CONFIGURATION),
         LocalCluster(
-            n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0"
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as cluster,
         Client(cluster) as client,
     ):
