@@ -118,7 +118,6 @@ def data_set(asked: Any, folder: Path, brain: xr.Dataset, key: str, title: str) 
         found |= one(asked, network, again, joint, watched, connection, theirs, "dhmda")
         for name, told in found.items():
             table.setdefault(name, []).append(told)
-            print(f"# {title}, seed {seed}, {name}: {brief(told)}", flush=True)
     found = baselines(seen.y, watched, connection)
     sizes = (f"{asked.neurons:,} neurons, {asked.members} members, {len(seen.y)} frames of "
              f"{seen.tr_s:g} s, {asked.seeds} seeds")  # fmt: skip
@@ -169,6 +168,8 @@ def one(
         }
         for lag in (3, REACH):
             found["never updated"][f"r {lag} TR"] = found["never updated"]["r 1 TR"]
+    for label, scored in found.items():
+        print(f"# {label}, seed {options['seed']}: {brief(scored)}", flush=True)
     return found
 
 
