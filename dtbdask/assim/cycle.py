@@ -174,7 +174,8 @@ def assimilate(
         if checkpoint_every is not None:
             keeping.check_free(to, overwrite=overwrite)
         posterior = Posterior.new(to, settings, about, tables, overwrite=overwrite)
-        keeping.discard(to)
+        if checkpoint_every is not None:
+            keeping.discard(to)
         fit = Fit(ensemble, observation, settings, prior, posterior)
         fit.run()
         ran_on = ensemble.session.device

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,17 +58,18 @@ def keep(fit: Fit) -> None:
 
 def check_free(path: str | Path, *, overwrite: bool) -> None:
     """Refuse a folder that holds checkpoints of another fit, unless they may be replaced."""
-    folder = beside(path)
-    checkpoint.check_free(folder, overwrite=overwrite)
+    checkpoint.check_free(beside(path), overwrite=overwrite)
 
 
 def discard(path: str | Path) -> None:
-    """Remove the files of the filter of an earlier fit, so that none is taken for one of this."""
+    """Remove the checkpoints of an earlier fit, so that none is taken for one of this."""
     folder = beside(path)
-    if folder.is_dir():
-        for file in folder.iterdir():
-            if _NAME.fullmatch(file.name):
-                file.unlink()
+    for store in (folder / name for name in checkpoint.GENERATIONS):
+        if schema.check_free(store, "checkpoint", overwrite=True):
+            shutil.rmtree(store)
+    for file in folder.glob("filter-*.npz"):
+        if _NAME.fullmatch(file.name):
+            file.unlink()
 
 
 def put_back(fit: Fit) -> None:

@@ -89,6 +89,17 @@ def again(network, seen, path):
     return assimilate(network, seen, to=path, **ALL)
 
 
+def test_a_fit_that_replaces_another_does_not_go_on_from_its_checkpoints(
+    network, seen, tmp_path, monkeypatch
+):
+    assimilate(network, seen, to=tmp_path / "fit", **PLAIN)
+    cut_at(monkeypatch, 2)
+    with pytest.raises(Cut):
+        assimilate(network, seen, to=tmp_path / "fit", overwrite=True, **PLAIN)
+    with pytest.raises(StoreError, match="no complete checkpoint"):
+        resume_fit(tmp_path / "fit", network)
+
+
 def test_checkpoints_leave_no_mark(network, seen, tmp_path):
     one = assimilate(network, seen, to=tmp_path / "one", **ALL)
     other = assimilate(network, seen, to=tmp_path / "other", **{**ALL, "checkpoint_every": None})
