@@ -2,7 +2,8 @@
 
 For each data set, and each seed, a fit with `dtbdask.assim.presets.following`, one as the Digital
 Twin Brain does it, and the same members never updated, beside predictors that need no model. Every
-tenth region is held out. Prints a line for each run and a table in Markdown for each data set.
+tenth region is held out. RMSE and CRPS are in units of the data's standard deviation. Prints a line
+for each run and a table in Markdown for each data set.
 
     --only rest,task,hcp,twin,speed     parts to run (default rest,task)
     --neurons --degree --members --frames --seeds --device --workers     sizes
@@ -168,6 +169,7 @@ def one(
         }
         for lag in (3, REACH):
             found["never updated"][f"r {lag} TR"] = found["never updated"]["r 1 TR"]
+    found = {label: relative(scored, y[FIRST:, watched]) for label, scored in found.items()}
     for label, scored in found.items():
         print(f"# {label}, seed {options['seed']}: {brief(scored)}", flush=True)
     return found
@@ -206,7 +208,16 @@ def baselines(y: Any, watched: Any, connection: Any) -> Table:
     for name, key in (("others", "mean_of_others"), ("wiring", "kriging")):
         found[name] = {"r held out": held[f"r_{key}"], "RMSE held out": held[f"rmse_{key}"]}
     found["wiring"]["FC free run"] = structure_function(connection, y)
-    return found
+    return {name: relative(told, x) for name, told in found.items()}
+
+
+def relative(scores: Scores, y: Any) -> Scores:
+    """Errors in units of the standard deviation of the data, whatever their scale."""
+    sd = float(np.sqrt(y.var(axis=0).mean()))
+    return {
+        name: value / sd if name.startswith(("RMSE", "CRPS")) else value
+        for name, value in scores.items()
+    }
 
 
 def two(predicted: Any, x: Any, lag: int) -> Scores:
@@ -281,7 +292,7 @@ def hidden(asked: Any, folder: Path, network: Any, seed: int, factor: float) -> 
     wrong = Observation(seen.y, seen.error * factor, seen.tr_s)
     fit = dtb.assimilate(
         network, wrong, to=folder / "twin.zarr", parameters=names, bounds=TWIN, method="etkf",
-        walk=0.01, members=asked.members, truth=truth, free=False, seed=seed, overwrite=True,
+        walk=0.1, members=asked.members, truth=truth, free=False, seed=seed, overwrite=True,
         device=asked.device,
     )  # fmt: skip
     return fit, truth
