@@ -93,6 +93,8 @@ class Analysis:
             Of perturbations.
         """
         at = self._observed
+        # in one order of memory, whatever it came in: sums over members then have the same bits
+        state, predicted = np.ascontiguousarray(state), np.ascontiguousarray(predicted)
         if self._taper is not None:
             return self._local(state, predicted[:, at], y[at])
         before = state if at.size == y.size else state[:, at]
