@@ -1,11 +1,11 @@
 """Gangs of one block each that share memory: on threads, or each in a process of its own."""
 
-import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
 from exchanges import TOKEN, connected
+from gathering import gathered
 from networks import make_network
 
 from dtbdask.errors import ExchangeError
@@ -72,7 +72,7 @@ def ring_of(network, partition, **options):
         ring.close()
 
 
-def advance(rank, size, token, pipe):
+def advance(rank, size, pipe, token):
     """Be one block: meet the others, march without end, and tell how that ended."""
     network = make_network(neurons=1200, noise_rate=0.01)
     partition = shares(network, size)
@@ -88,25 +88,6 @@ def advance(rank, size, token, pipe):
         pipe.send(str(error))
 
 
-@contextmanager
 def marching(size, token):
     """Processes whose blocks march, and a pipe to each."""
-    spawn = multiprocessing.get_context("spawn")
-    pipes = [spawn.Pipe() for _ in range(size)]
-    processes = [
-        spawn.Process(target=advance, args=(rank, size, token, far), daemon=True)
-        for rank, (_, far) in enumerate(pipes)
-    ]
-    near = [pipe for pipe, _ in pipes]
-    try:
-        for process in processes:
-            process.start()
-        addresses = [pipe.recv() for pipe in near]
-        for pipe in near:
-            pipe.send(addresses)
-        assert [pipe.recv() for pipe in near] == ["met"] * size
-        yield processes, near
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
+    return gathered(advance, size, token)

@@ -6,7 +6,7 @@ import time
 import pytest
 from swapping import NEEDS_UCX, remains, ring
 
-KINDS = ["shm", "tcp", pytest.param("ucx", marks=NEEDS_UCX)]
+KINDS = ["shm", "tcp", "tls", pytest.param("ucx", marks=NEEDS_UCX)]
 
 
 @pytest.fixture
