@@ -6,30 +6,11 @@ import dask
 import psutil
 import pytest
 from networks import make_network
+from orphans import BEFORE, processes, sockets
 
 from dtbdask.cluster import connect
 from dtbdask.errors import InputError, InputFileError, SessionError
 from dtbdask.sim.session import Session
-
-
-def processes():
-    """This process and all it started, but for Python's own keeper of semaphores."""
-    me = psutil.Process()
-    children = me.children(recursive=True)
-    return {me, *(c for c in children if "resource_tracker" not in " ".join(c.cmdline()))}
-
-
-def sockets(*kinds):
-    """Local ends (pid, host, port) of the sockets of all these processes."""
-    return {
-        (process.pid, *connection.laddr)
-        for process in processes()
-        for connection in process.net_connections("inet")
-        if connection.status in kinds
-    }
-
-
-BEFORE = psutil.CONN_LISTEN, psutil.CONN_ESTABLISHED
 
 
 @pytest.fixture(scope="module")

@@ -58,16 +58,17 @@ class Tls(Tcp):
         """The connection once both ends have seen a certificate that they trust."""
         context = self._answers if accepted else self._asks
         sock.settimeout(max(seconds, 0.001))
-        self._greeting = context.wrap_socket(
-            sock, server_side=accepted, do_handshake_on_connect=False
-        )
         try:
+            sock.getpeername()  # who has gone already would be wrapped in vain
+            sock = self._greeting = context.wrap_socket(
+                sock, server_side=accepted, do_handshake_on_connect=False
+            )
             self._stay()
             self._greeting.do_handshake()
         except BaseException:
-            self._greeting.close()
+            sock.close()
             raise
-        return self._greeting
+        return sock
 
     def post(self, step: int, outgoing: list[Ids | None]) -> None:
         """Send a list to each peer; what the socket does not take at once goes out in `wait`."""
