@@ -27,6 +27,7 @@ from dtbdask.sim.losses import (
     is_loss,
     listed,
     patiently,
+    tell,
     timeout,
 )
 from dtbdask.sim.spec import BlockSpec
@@ -112,7 +113,7 @@ class Workers:
         self._client, self._cancelled = client, threading.Event()
         run_id = uuid.uuid4().hex
         self._gangs = [f"{run_id}-{place}" for place in range(len(specs))]
-        self._broken, self._unheard = "", False
+        self._broken, self._given_up = "", False
         self._workers = where[: len(specs)]
         if len(self._workers) < len(specs):
             raise InputError(
@@ -196,7 +197,9 @@ class Workers:
             raise
         except BaseException as error:
             self._broken = f"{type(error).__name__}: {error}"
-            self._unheard = isinstance(error, SchedulerError)
+            if isinstance(error, SchedulerError):
+                self._give_up()
+                raise
             graver = self._settle(futures)
             if graver is not None and is_loss(error):
                 raise graver from error
@@ -230,19 +233,29 @@ class Workers:
         return next((error for error in errors if not is_loss(error)), None)
 
     def _disband(self) -> list[str]:
-        """Have all gangs leave; who does not answer hears of it when it does again."""
+        """Have all gangs leave; a worker that does not answer hears of it when it does again."""
         from dtbdask.sim import worker
 
-        held = list(zip(self._workers, self._gangs, strict=True))
-        known = self._workers if self._unheard else listed(self._client)
+        held, known = zip(self._workers, self._gangs, strict=True), listed(self._client)
         given = {where: (gang,) for where, gang in held if where in known}
         return list(ask(self._client, worker.leave, given, ANSWER_S))
 
+    def _give_up(self) -> None:
+        """Have all gangs leave as soon as the scheduler answers again, and wait for none."""
+        from dtbdask.sim import worker
+
+        self._given_up = True
+        if self._client.status == "running":
+            given = {w: (gang,) for w, gang in zip(self._workers, self._gangs, strict=True)}
+            tell(self._client, worker.leave, given)
+
     def close(self) -> None:
         """Disband the gangs; the cluster stays usable."""
-        if self._client.status == "running" and not self._unheard:
-            with suppress(SchedulerError):
+        if self._client.status == "running" and not self._given_up:
+            try:
                 self._disband()
+            except SchedulerError:
+                self._give_up()
 
 
 async def _registered(client: Any, plugin: Any) -> None:

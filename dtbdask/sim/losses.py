@@ -121,6 +121,21 @@ def ask(
     return answers
 
 
+def tell(client: Any, function: Callable[..., Any], given: Mapping[str, tuple[Any, ...]]) -> None:
+    """Have a function called on the event loops of some workers, as `ask`; wait for no answer.
+
+    A scheduler that does not answer passes it on when it does again.
+    """
+
+    async def told() -> None:
+        await asyncio.gather(*(
+            client.run(function, *arguments, workers=[where], asynchronous=True)
+            for where, arguments in given.items()
+        ), return_exceptions=True)  # fmt: skip
+
+    _begin(client, told())
+
+
 def listed(client: Any) -> dict[str, Any]:
     """What the scheduler knows of the workers, be they hanging, by their addresses."""
     check_scheduler(client)
