@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from dtbdask import config
 from dtbdask.errors import InputError, LostError, SchedulerError, SessionError, whole_number
 from dtbdask.graph.partition import Partition
+from dtbdask.sim.exchange import LOADING
 from dtbdask.sim.exchange_choice import chosen, host
 from dtbdask.sim.gang import Gang
 from dtbdask.sim.grid import best_row
@@ -120,9 +121,9 @@ class Workers:
                 f"blocks is {len(specs)}, but the cluster has {len(self._workers)} workers; "
                 "use fewer blocks or add workers"
             )
-        self.exchange = chosen(exchange, partition.n_blocks, self._workers, self._hosts)
         if len(where) == len(listed(client)):  # else it would wait for those that do not answer
-            answered(client, _registered(client, worker.Home()))
+            answered(client, _registered(client, worker.Home()), LOADING * timeout())
+        self.exchange = chosen(exchange, partition.n_blocks, self._workers, self._hosts)
         end = secrets.token_bytes(32), timeout()
         size = partition.n_blocks
         try:

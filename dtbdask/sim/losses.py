@@ -59,9 +59,17 @@ def silent(seconds: float) -> SchedulerError:
     return SchedulerError(f"the scheduler of the cluster does not answer, for {seconds:g} s")
 
 
-def answered(client: Any, made: Coroutine[Any, Any, Any]) -> Any:
-    """What the scheduler answers to a coroutine on the client's event loop, before the deadline."""
-    seconds, begun = timeout(), time.monotonic()
+def answered(client: Any, made: Coroutine[Any, Any, Any], patience: float | None = None) -> Any:
+    """What the scheduler answers to a coroutine on the client's event loop, in time.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    made : coroutine
+    patience : float, optional
+        Seconds that it may take; by default `dtbdask.session.timeout`.
+    """
+    seconds, begun = patience or timeout(), time.monotonic()
 
     def check() -> None:
         check_scheduler(client)

@@ -125,6 +125,7 @@ def test_a_worker_that_hangs_is_left_out_and_one_that_joins_is_used(
     def stop(session):
         stopped.append(blow(client, session.workers[1], signal.SIGSTOP))
 
+    monkeypatch.setattr(recovery, "RETURN_S", 1.0)  # it will not answer
     common = {"seed": SEED, "tr_s": 0.1, "members": members}
     with Session(network, **common) as session:
         for name in ("run meant", "more meant"):
