@@ -129,7 +129,7 @@ HELLO = struct.Struct("<32sI")
 """Session token and rank of the block that connects."""
 SLICE = 0.2
 """Seconds after which a wait looks whether this end was closed by another thread."""
-HELLO_TIMEOUT = 2.0
+HELLO_TIMEOUT = 5.0
 """Seconds that a new connection may take to say who it is."""
 NOT_NOW = BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError
 """What a socket raises that would have to wait."""
