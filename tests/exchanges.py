@@ -10,7 +10,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-from distributed.security import Security
 
 from dtbdask.errors import ExchangeError
 from dtbdask.sim import exchange
@@ -23,6 +22,8 @@ NOTHING = np.zeros(0, np.uint32)
 @cache
 def certificates():
     """Those of a cluster, made for the time of the tests."""
+    from distributed.security import Security
+
     return Security.temporary()
 
 
