@@ -23,7 +23,7 @@ from networks import make_network
 from dtbdask.cluster import connect
 from dtbdask.sim.session import Session
 
-with connect("slurm") as client, Session(make_network(), client, seed=5) as session:
+with connect("slurm") as client, Session(make_network(noise_rate=0.01), client, seed=5) as session:
     found = session.advance(60, spikes=True)
     pids = client.run(os.getpid)
     print(len(set(pids.values())), session.partition.n_blocks, found.spike_neuron.tolist())
@@ -32,7 +32,7 @@ with connect("slurm") as client, Session(make_network(), client, seed=5) as sess
 
 @pytest.fixture(scope="module")
 def meant():
-    with Session(make_network(), seed=5) as session:
+    with Session(make_network(noise_rate=0.01), seed=5) as session:
         return session.advance(60, spikes=True).spike_neuron
 
 
@@ -64,7 +64,7 @@ def test_certificates_are_made_and_asked_for_by_dask_and_by_the_blocks(meant, tm
         address = client.scheduler.address
         assert address.startswith("tls://127.0.0.1:")
         for asked, taken in (("auto", "shm"), ("tcp", "tls")):
-            with Session(make_network(), client, seed=5, exchange=asked) as session:
+            with Session(make_network(noise_rate=0.01), client, seed=5, exchange=asked) as session:
                 assert session.exchange == taken
                 found = session.advance(60, spikes=True).spike_neuron
             np.testing.assert_array_equal(found, meant)
