@@ -6,16 +6,13 @@ from contextlib import contextmanager
 import numpy as np
 from exchanges import TOKEN, connected
 from gathering import gathered
+from marcher import SEED, TR, advance
 from networks import make_network
 
-from dtbdask.errors import ExchangeError
 from dtbdask.graph.partition import Partition
 from dtbdask.sim.exchange_shm import Shm
 from dtbdask.sim.gang import Gang
 from dtbdask.sim.spec import BlockSpec
-
-SEED = 11
-TR = 50
 
 
 class Ring:
@@ -72,22 +69,7 @@ def ring_of(network, partition, **options):
         ring.close()
 
 
-def advance(rank, size, pipe, token):
-    """Be one block: meet the others, march without end, and tell how that ended."""
-    network = make_network(neurons=1200, noise_rate=0.01)
-    partition = shares(network, size)
-    end = Shm(rank, size, token, 60)
-    pipe.send(end.address)
-    gang = Gang([BlockSpec(network, partition.ranges[rank], SEED)], [end], partition)
-    end.connect(pipe.recv())
-    gang.introduce()
-    pipe.send("met")
-    try:
-        gang.advance(10**9, TR, False)
-    except ExchangeError as error:
-        pipe.send(str(error))
-
-
 def marching(size, token):
     """Processes whose blocks march, and a pipe to each."""
-    return gathered(advance, size, token)
+    network = make_network(neurons=1200, noise_rate=0.01)
+    return gathered(advance, size, token, network, shares(network, size))
