@@ -13,6 +13,7 @@ import secrets
 from typing import Any
 
 import numpy as np
+from distributed import get_worker
 from numpy.typing import NDArray
 
 from benchmarks.bench_exchange import certificates, end_of, swaps, timed
@@ -40,16 +41,13 @@ def in_workers(client: Any, exchange: str) -> NDArray[np.float64]:
     return each(_swap, exchange, addresses, SWAPS[exchange])[0]
 
 
-_ends: dict[int, Any] = {}
-
-
 def _open(rank: int, *given: Any) -> Any:
-    _ends[rank] = end_of(rank, *given)
-    return _ends[rank].address
+    vars(get_worker())["end"] = end = end_of(rank, *given)
+    return end.address
 
 
 def _swap(rank: int, exchange: str, addresses: list[Any], n_steps: int) -> Any:
-    return timed(_ends.pop(rank), exchange, addresses, N_IDS, n_steps)
+    return timed(vars(get_worker()).pop("end"), exchange, addresses, N_IDS, n_steps)
 
 
 def main() -> None:
