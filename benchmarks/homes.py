@@ -20,7 +20,7 @@ from benchmarks.bench_exchange import certificates, end_of, swaps, timed
 from dtbdask.cluster import connect
 
 HOMES, ROUNDS, N_IDS = ("worker", "process"), 12, 100
-SWAPS = {"march": 200_000, "shm": 20_000, "tcp": 20_000, "tls": 20_000}
+SWAPS = {"march": 100_000, "shm": 20_000, "tcp": 20_000, "tls": 20_000}
 """How many of each kind in a round: a second or so."""
 AT = 50, 99, 99.9
 """Percentiles."""
