@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import multiprocessing
+import os
 import secrets
 import time
 from typing import Any
@@ -22,16 +23,23 @@ from dtbdask.kernels import cpu_mailbox as mailbox
 from dtbdask.kernels.cpu_machine import now
 from dtbdask.sim.exchange_choice import opened
 
-EXCHANGES, PROCESSES, IDS = ("march", "shm", "tcp", "ucx"), (2, 4), (16, 1000)
+EXCHANGES, PROCESSES, IDS = ("march", "shm", "tcp", "tls", "ucx"), (2, 4), (16, 1000)
 WARM_UP, STEPS, REPEATS, TIMEOUT = 500, 1000, 10, 60.0
 
 
 def latencies(exchange: str, processes: int, n_ids: int) -> NDArray[np.float64]:
     """Time of each swap of the quietest repeat at rank 0, us: (step,) float64."""
+    repeats = swaps(exchange, processes, n_ids, REPEATS * STEPS).reshape(REPEATS, STEPS)
+    return repeats[np.argmin(np.median(repeats, axis=1))]
+
+
+def swaps(exchange: str, processes: int, n_ids: int, n_steps: int) -> NDArray[np.float64]:
+    """Time of each swap among processes of their own, at rank 0, us: (step,) float64."""
     spawn = multiprocessing.get_context("spawn")
-    token, pipes = secrets.token_bytes(32), [spawn.Pipe() for _ in range(processes)]
+    given = exchange, processes, secrets.token_bytes(32), certificates(exchange)
+    pipes = [spawn.Pipe() for _ in range(processes)]
     ranks = [
-        spawn.Process(target=_swap, args=(exchange, rank, processes, token, far, n_ids))
+        spawn.Process(target=_rank, args=(rank, far, n_ids, n_steps, *given))
         for rank, (_, far) in enumerate(pipes)
     ]
     for process in ranks:
@@ -44,31 +52,58 @@ def latencies(exchange: str, processes: int, n_ids: int) -> NDArray[np.float64]:
     found = [near.recv() for near, _ in pipes]
     for process in ranks:
         process.join()
-    repeats = found[0][WARM_UP:].reshape(REPEATS, STEPS)
-    return repeats[np.argmin(np.median(repeats, axis=1))]
+    return found[0]
 
 
-def _swap(exchange: str, rank: int, size: int, token: bytes, pipe: Any, n_ids: int) -> None:
-    march = exchange == "march"
-    end: Any = opened("shm" if march else exchange, rank, size, token, TIMEOUT, "127.0.0.1")
+def certificates(exchange: str) -> Any:
+    """What an exchange needs of them."""
+    if exchange != "tls":
+        return None
+    from distributed.security import Security
+
+    return Security.temporary()
+
+
+def _rank(rank: int, pipe: Any, n_ids: int, n_steps: int, *given: Any) -> None:
+    end = end_of(rank, *given)
     pipe.send(end.address)
-    end.connect(pipe.recv())
-    ids = [np.arange(n_ids, dtype=np.uint32) for _ in range(size)]
-    took = np.empty(WARM_UP + REPEATS * STEPS)
-    if march:
-        box = end.reserve(np.full(size, n_ids))._replace(outgoing=ids[0])
+    pipe.send(timed(end, given[0], pipe.recv(), n_ids, n_steps))
+
+
+def end_of(rank: int, exchange: str, size: int, token: bytes, security: Any) -> Any:
+    """An end that has met nobody."""
+    kind = "shm" if exchange == "march" else exchange
+    return opened(kind, rank, size, token, TIMEOUT, "127.0.0.1", security)
+
+
+def timed(
+    end: Any, exchange: str, addresses: list[Any], n_ids: int, n_steps: int
+) -> NDArray[np.float64]:
+    """Meet the others and swap; the time of each swap after the first ones, us.
+
+    Where there is a core for each, the thread stays on its own.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    if end.size <= len(cores):
+        os.sched_setaffinity(0, {cores[end.rank]})
+    end.connect(addresses)
+    ids = [np.arange(n_ids, dtype=np.uint32) for _ in range(end.size)]
+    took = np.empty(WARM_UP + n_steps)
+    if exchange == "march":
+        box = end.reserve(np.full(end.size, n_ids))._replace(outgoing=ids[0])
         for n, of in ((0, took[:0]), (n_ids, took)):  # the first compiles
             _march(of, n, *box)
-    for step in range(0 if march else took.size):
+    for step in range(0 if exchange == "march" else took.size):
         start = time.perf_counter()
         end.post(step, ids)
         end.wait(step)
         took[step] = time.perf_counter() - start
-    pipe.send(took * 1e6)
     end.close()
+    os.sched_setaffinity(0, cores)
+    return took[WARM_UP:] * 1e6
 
 
-@njit
+@njit(nogil=True)
 def _march(
     took: Any, n_ids: int, board: Any, rings: Any, outgoing: Any, inbox: Any, me: int, mask: int
 ) -> None:

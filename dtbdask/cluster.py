@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from distributed import Client
     from distributed.security import Security
+
+logger = logging.getLogger(__name__)
 
 CONFIGURATION = {
     "distributed.deploy.lost-worker-timeout": "10m",  # a worker that restarts keeps its place
@@ -56,12 +59,13 @@ def connect(
         False keeps the workers of a local cluster in this process.
     protocol : {"tcp", "tls", "ucxx"}
         What Dask itself speaks on a cluster that is started here; spikes have an exchange of their
-        own. UCX does not encrypt.
+        own, which is encrypted between hosts where this is `tls`. UCX does not encrypt.
     pool : float or str, optional
         Memory that each worker of `"cuda"` sets aside at once, as a share of its device or as
         "40 GB"; it grows. None leaves it to CuPy.
     security : distributed.security.Security, optional
-        Certificates, for `tls`. A cluster that is started here makes its own if none are given.
+        Certificates, for `tls` and for an address or a file of a cluster that asks for them. A
+        cluster that is started here makes its own if none are given.
 
     Yields
     ------
@@ -72,7 +76,8 @@ def connect(
     Raises
     ------
     InputError
-        `where` is nothing known, a number is below one, or `protocol` is not one of the three.
+        `where` is nothing known, a number is below one, `protocol` is not one of the three, or
+        certificates are given that would not be used.
     MissingDependencyError
         What the cluster needs is not installed, or there is no device or no SLURM job.
     SessionError
@@ -83,6 +88,7 @@ def connect(
             raise InputError(f"{name} is {value}; expected at least 1")
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
+    _check_used(where, protocol, security)
     import distributed  # noqa: F401  # has its defaults set before they are overridden for a while
 
     place: AbstractContextManager[Client]
@@ -97,6 +103,28 @@ def connect(
             place = _there(where, security)
         with place as client:
             yield client
+
+
+def _check_used(where: str | Client, protocol: str, security: Security | None) -> None:
+    """Refuse certificates of a cluster that would not encrypt."""
+    if security is None:
+        return
+    if where in ("local", "cuda") and protocol != "tls":
+        raise InputError(f"security is given, but protocol is {protocol!r}; expected 'tls'")
+    if where == "slurm" or not isinstance(where, str):
+        raise InputError(
+            "security is given, but a client brings its own, and the tasks of a SLURM job show no "
+            "certificates; leave it out"
+        )
+
+
+@contextmanager
+def _needed(what: str, install: str) -> Iterator[None]:
+    """Have imports that fail told with what is needed, and what installs it."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependencyError(f"{what}: pip install {install}") from error
 
 
 @contextmanager
@@ -125,12 +153,8 @@ def _cuda(
     from dtbdask.kernels import cuda
 
     cuda.load_cupy()
-    try:
+    with _needed("connect('cuda') needs dask-cuda", "'dtbdask[cuda]'"):
         from dask_cuda import LocalCUDACluster
-    except ImportError as error:
-        raise MissingDependencyError(
-            "connect('cuda') needs dask-cuda: pip install 'dtbdask[cuda]'"
-        ) from error
     memory = {"rmm_pool_size": pool, "rmm_allocator_external_lib_list": ["cupy"]}
     with (
         LocalCUDACluster(
@@ -148,19 +172,13 @@ def _here(protocol: str, security: Security | None) -> dict[str, Any]:
         "host": "127.0.0.1", "protocol": protocol, "dashboard_address": "127.0.0.1:0"
     }  # fmt: skip
     if protocol == "ucxx":
-        try:
+        with _needed("protocol is 'ucxx', which needs UCXX", "'dtbdask[cuda]'"):
             import distributed_ucxx  # noqa: F401
-        except ImportError as error:
-            raise MissingDependencyError(
-                "protocol is 'ucxx', which needs UCXX: pip install 'dtbdask[cuda]'"
-            ) from error
+        logger.warning("Dask speaks UCX, which does not encrypt")
     if protocol == "tls":
-        try:
-            import cryptography  # noqa: F401
-        except ImportError as error:
-            raise MissingDependencyError(
-                "protocol is 'tls', which needs certificates: pip install cryptography"
-            ) from error
+        if security is None:
+            with _needed("protocol is 'tls', which needs certificates", "cryptography"):
+                import cryptography  # noqa: F401
         how["security"] = security or True
     return how
 
@@ -176,12 +194,8 @@ def _slurm(threads: int) -> Iterator[Client]:
     tasks = int(os.environ.get("SLURM_NTASKS", "1"))
     if tasks < 3:
         raise InputError(f"the SLURM job has {tasks} tasks; expected at least 3: srun -n 3 ...")
-    try:
+    with _needed("connect('slurm') needs dask-jobqueue", "'dtbdask[slurm]'"):
         from dask_jobqueue.slurm import SLURMRunner
-    except ImportError as error:
-        raise MissingDependencyError(
-            "connect('slurm') needs dask-jobqueue: pip install 'dtbdask[slurm]'"
-        ) from error
     from distributed import Client
 
     with (

@@ -50,6 +50,10 @@ class SessionError(DTBDaskError, RuntimeError):
     """A session was used in a way its state does not allow, or its gang was lost."""
 
 
+class SchedulerError(SessionError):
+    """The scheduler of a cluster is gone, or does not answer."""
+
+
 class LostError(SessionError):
     """A worker, or what it held of a session, is gone: names the worker."""
 

@@ -4,6 +4,8 @@ import dask
 import hypothesis
 import pytest
 
+from dtbdask.cluster import connect
+
 hypothesis.settings.register_profile("dtbdask", deadline=None)
 hypothesis.settings.load_profile("dtbdask")
 
@@ -12,6 +14,13 @@ hypothesis.settings.load_profile("dtbdask")
 def _quiet():
     with dask.config.set({"dtbdask.progress": "off", "dtbdask.session.window-seconds": 0}):
         yield
+
+
+@pytest.fixture(scope="module")
+def two_workers():
+    """A client of two worker processes of one thread each."""
+    with connect("local", workers=2) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True, scope="module")

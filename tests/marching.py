@@ -1,21 +1,18 @@
 """Gangs of one block each that share memory: on threads, or each in a process of its own."""
 
-import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
 from exchanges import TOKEN, connected
+from gathering import gathered
+from marcher import SEED, TR, advance
 from networks import make_network
 
-from dtbdask.errors import ExchangeError
 from dtbdask.graph.partition import Partition
 from dtbdask.sim.exchange_shm import Shm
 from dtbdask.sim.gang import Gang
 from dtbdask.sim.spec import BlockSpec
-
-SEED = 11
-TR = 50
 
 
 class Ring:
@@ -72,41 +69,7 @@ def ring_of(network, partition, **options):
         ring.close()
 
 
-def advance(rank, size, token, pipe):
-    """Be one block: meet the others, march without end, and tell how that ended."""
-    network = make_network(neurons=1200, noise_rate=0.01)
-    partition = shares(network, size)
-    end = Shm(rank, size, token, 60)
-    pipe.send(end.address)
-    gang = Gang([BlockSpec(network, partition.ranges[rank], SEED)], [end], partition)
-    end.connect(pipe.recv())
-    gang.introduce()
-    pipe.send("met")
-    try:
-        gang.advance(10**9, TR, False)
-    except ExchangeError as error:
-        pipe.send(str(error))
-
-
-@contextmanager
 def marching(size, token):
     """Processes whose blocks march, and a pipe to each."""
-    spawn = multiprocessing.get_context("spawn")
-    pipes = [spawn.Pipe() for _ in range(size)]
-    processes = [
-        spawn.Process(target=advance, args=(rank, size, token, far), daemon=True)
-        for rank, (_, far) in enumerate(pipes)
-    ]
-    near = [pipe for pipe, _ in pipes]
-    try:
-        for process in processes:
-            process.start()
-        addresses = [pipe.recv() for pipe in near]
-        for pipe in near:
-            pipe.send(addresses)
-        assert [pipe.recv() for pipe in near] == ["met"] * size
-        yield processes, near
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
+    network = make_network(neurons=1200, noise_rate=0.01)
+    return gathered(advance, size, token, network, shares(network, size))

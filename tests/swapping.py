@@ -2,13 +2,14 @@
 
 import hashlib
 import importlib.util
-import multiprocessing
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from exchanges import certificates
+from gathering import gathered
 
 from dtbdask.errors import ExchangeError
 from dtbdask.sim.exchange_choice import opened
@@ -28,10 +29,10 @@ def list_of(step, source, target):
     return BANK[draw % 100_000 :][:n]
 
 
-def swap(kind, rank, size, token, pipe, n_steps):
+def swap(rank, size, pipe, kind, token, n_steps, security):
     """Be one end: tell the address, learn those of all, swap, and tell how that ended."""
     try:
-        end = opened(kind, rank, size, token, TIMEOUT, "127.0.0.1")
+        end = opened(kind, rank, size, token, TIMEOUT, "127.0.0.1", security)
         pipe.send(end.address)
         end.connect(pipe.recv())
         pipe.send("met")
@@ -49,30 +50,9 @@ def swap(kind, rank, size, token, pipe, n_steps):
         pipe.send("all as sent")
 
 
-@contextmanager
 def ring(kind, size, token, n_steps):
     """Processes that have met and swap, and a pipe to each."""
-    spawn = multiprocessing.get_context("spawn")
-    pipes = [spawn.Pipe() for _ in range(size)]
-    processes = [
-        spawn.Process(target=swap, args=(kind, rank, size, token, far, n_steps), daemon=True)
-        for rank, (_, far) in enumerate(pipes)
-    ]
-    near = [pipe for pipe, _ in pipes]
-    try:
-        for process in processes:
-            process.start()
-        for _, far in pipes:
-            far.close()  # so that a process that ends is heard
-        addresses = [pipe.recv() for pipe in near]
-        for pipe in near:
-            pipe.send(addresses)
-        assert [pipe.recv() for pipe in near] == ["met"] * size
-        yield processes, near
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
+    return gathered(swap, size, kind, token, n_steps, certificates() if kind == "tls" else None)
 
 
 def remains(token):

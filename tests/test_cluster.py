@@ -6,30 +6,11 @@ import dask
 import psutil
 import pytest
 from networks import make_network
+from orphans import BEFORE, processes, sockets
 
 from dtbdask.cluster import connect
 from dtbdask.errors import InputError, InputFileError, SessionError
 from dtbdask.sim.session import Session
-
-
-def processes():
-    """This process and all it started, but for Python's own keeper of semaphores."""
-    me = psutil.Process()
-    children = me.children(recursive=True)
-    return {me, *(c for c in children if "resource_tracker" not in " ".join(c.cmdline()))}
-
-
-def sockets(*kinds):
-    """Local ends (pid, host, port) of the sockets of all these processes."""
-    return {
-        (process.pid, *connection.laddr)
-        for process in processes()
-        for connection in process.net_connections("inet")
-        if connection.status in kinds
-    }
-
-
-BEFORE = psutil.CONN_LISTEN, psutil.CONN_ESTABLISHED
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +59,7 @@ def test_it_listens_on_the_loopback_interface_only(client, around):
 
 
 def test_so_do_the_blocks_of_a_session(client, around):
-    with Session(make_network(), client):
+    with Session(make_network(noise_rate=0.01), client):
         heard_here_alone(client, around[1])
     assert client.submit(sum, [1, 2]).result() == 3
 
@@ -108,11 +89,11 @@ def test_workers_may_live_in_this_process():
     before, opened = processes(), sockets(*BEFORE)
     with connect("local", workers=2, processes=False) as client:
         assert list(client.run(os.getpid).values()) == [os.getpid()] * 2
-        with Session(make_network(), client) as session:
+        with Session(make_network(noise_rate=0.01), client) as session:
             heard_here_alone(client, opened)
             found = session.advance(20, spikes=True).spike_neuron
         assert processes() == before
-    with Session(make_network()) as session:
+    with Session(make_network(noise_rate=0.01)) as session:
         assert (session.advance(20, spikes=True).spike_neuron == found).all()
     assert sockets(psutil.CONN_LISTEN) <= opened
 

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from distributed import Client
+from distributed.security import Security
 from networks import make_network
 
 from dtbdask.cluster import connect
@@ -22,7 +23,7 @@ from networks import make_network
 from dtbdask.cluster import connect
 from dtbdask.sim.session import Session
 
-with connect("slurm") as client, Session(make_network(), client, seed=5) as session:
+with connect("slurm") as client, Session(make_network(noise_rate=0.01), client, seed=5) as session:
     found = session.advance(60, spikes=True)
     pids = client.run(os.getpid)
     print(len(set(pids.values())), session.partition.n_blocks, found.spike_neuron.tolist())
@@ -31,7 +32,7 @@ with connect("slurm") as client, Session(make_network(), client, seed=5) as sess
 
 @pytest.fixture(scope="module")
 def meant():
-    with Session(make_network(), seed=5) as session:
+    with Session(make_network(noise_rate=0.01), seed=5) as session:
         return session.advance(60, spikes=True).spike_neuron
 
 
@@ -58,18 +59,31 @@ def test_the_tasks_of_a_slurm_job_are_a_cluster(meant, tmp_path):
     assert spikes.strip() == str(meant.tolist())
 
 
-def test_certificates_are_made_and_asked_for(meant, tmp_path):
+def test_certificates_are_made_and_asked_for_by_dask_and_by_the_blocks(meant, tmp_path):
     with connect("local", workers=2, protocol="tls") as client:
         address = client.scheduler.address
         assert address.startswith("tls://127.0.0.1:")
-        with Session(make_network(), client, seed=5) as session:
-            found = session.advance(60, spikes=True).spike_neuron
+        for asked, taken in (("auto", "shm"), ("tcp", "tls")):
+            with Session(make_network(noise_rate=0.01), client, seed=5, exchange=asked) as session:
+                assert session.exchange == taken
+                found = session.advance(60, spikes=True).spike_neuron
+            np.testing.assert_array_equal(found, meant)
         file = tmp_path / "scheduler.json"
         file.write_text(json.dumps({"address": address}))
         for where in (address, str(file)):
             with pytest.raises(SessionError, match="asks for certificates"), connect(where):
                 pass
-    np.testing.assert_array_equal(found, meant)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "ucxx"])
+def test_certificates_that_nobody_would_ask_for_are_refused(protocol):
+    told = f"security is given, but protocol is '{protocol}'"
+    with pytest.raises(InputError, match=told), connect(protocol=protocol, security=Security()):
+        pass
+    for where in ("slurm", object()):
+        told = "security is given, but a client brings its own"
+        with pytest.raises(InputError, match=told), connect(where, security=Security()):
+            pass
 
 
 def test_a_client_is_used_as_it_is_and_stays_open(meant):

@@ -67,7 +67,7 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
     help="Where it runs; the spikes are the same.",
 )  # fmt: skip
 @click.option(
-    "--exchange", type=click.Choice(["auto", "shm", "tcp", "ucx"]), default="auto",
+    "--exchange", type=click.Choice(["auto", "shm", "tcp", "tls", "ucx"]), default="auto",
     show_default=True, help="How workers hand each other spikes.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace a recording that is there.")

@@ -12,6 +12,7 @@ from dtbdask.graph.partition import partition as divide
 from dtbdask.graph.planning.capacity import check_session, memory_room
 from dtbdask.rng import TILE
 from dtbdask.sim.delays import check_delays
+from dtbdask.sim.losses import listed
 
 LEAST_EDGE_BYTES, LEAST_KICK_BYTES = 4, 4
 SAFE = 4
@@ -69,7 +70,7 @@ def check_room(
     if client is None:
         memory, blocks = memory_room(), 1
     else:
-        told = client.scheduler_info(n_workers=-1)["workers"].values()
+        told = listed(client).values()
         memory = min((w["memory_limit"] or memory_room() for w in told), default=memory_room())
     state = 16 + LEAST_KICK_BYTES * longest_delay(network.populations)
     least = (network.n_synapses * LEAST_EDGE_BYTES + network.n_neurons * state * members) / blocks

@@ -78,6 +78,7 @@ class Block:
         self._census = np.zeros((members, populations.size.size + 1), np.int32)
         self.spikes = self._census[:, :-1]
         self.spent = [0] * 4
+        self._own_delivered = False
         self._incoming: list[tuple[NDArray[np.uint32], int]] = []
         self._key = np.array(rng.split_seed(spec.seed), np.uint32)
         self._scale = np.dtype(spec.dtype).type(spec.network.wiring.weight_scale)
@@ -96,7 +97,7 @@ class Block:
         self.on_parts(lambda part: self._advance(part, self.spec.t_steps))
         self.fired, self._next_fired = self._next_fired, self.fired
         self.n_fired, self._next_n_fired = self._next_n_fired, self.n_fired
-        self._incoming = []
+        self._incoming, self._own_delivered = [], False
         self.step_index += 1
         self.spikes[:] = 0
         cpu.census(
@@ -162,7 +163,7 @@ class Block:
         Kicks that are due later stay in their slots.
         """
         self.on_parts(lambda part: self._advance(part, 0))
-        self._incoming = []
+        self._incoming, self._own_delivered = [], False
         self.n_fired[:] = 0
 
     def fields(self) -> dict[str, Field]:
@@ -425,9 +426,23 @@ class Block:
         self.on_parts(self._deliver_incoming)
         self._incoming = []
 
+    def deliver_own(self) -> None:
+        """Deliver its own spikes of the last step, while those of others are on their way.
+
+        The next must be `step` or `settle`, which would deliver them otherwise.
+        """
+        begun = perf_counter_ns()
+        self.on_parts(self._deliver_own)
+        self._own_delivered = True
+        self.spent[cpu_stride.DELIVERY] += perf_counter_ns() - begun
+
     def _deliver(self, part: int) -> None:
-        self._deliver_lists(part, self.fired, self.n_fired, self.bounds, 0)
+        if not self._own_delivered:
+            self._deliver_own(part)
         self._deliver_incoming(part)
+
+    def _deliver_own(self, part: int) -> None:
+        self._deliver_lists(part, self.fired, self.n_fired, self.bounds, 0)
 
     def _deliver_incoming(self, part: int) -> None:
         for rows, age in self._incoming:

@@ -12,20 +12,23 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from dtbdask import config
-from dtbdask.errors import InputError, LostError, SessionError, whole_number
+from dtbdask.errors import InputError, LostError, SchedulerError, SessionError, whole_number
 from dtbdask.graph.partition import Partition
-from dtbdask.sim.exchange_choice import chosen
+from dtbdask.sim.exchange import LOADING
+from dtbdask.sim.exchange_choice import chosen, host
 from dtbdask.sim.gang import Gang
 from dtbdask.sim.grid import best_row
 from dtbdask.sim.losses import (
     ANSWER_S,
     Lookout,
+    answered,
     as_ended,
     ask,
     check_scheduler,
     is_loss,
     listed,
     patiently,
+    tell,
     timeout,
 )
 from dtbdask.sim.spec import BlockSpec
@@ -60,7 +63,7 @@ class Here:
     def __init__(
         self, specs: list[BlockSpec], partition: Partition, exchange: str = "auto"
     ) -> None:
-        self.exchange = chosen(exchange, partition.n_blocks, None, [])
+        self.exchange = chosen(exchange, partition.n_blocks, [], list)
         self._gang = Gang.local(specs, partition)
 
     def call(self, method: str, *arguments: Any) -> list[Any]:
@@ -89,12 +92,12 @@ class Workers:
     client : distributed.Client
     where : list of str
         Addresses of workers that answer, of which the first are taken.
-    exchange : {"auto", "shm", "tcp", "ucx"}
+    exchange : {"auto", "shm", "tcp", "tls", "ucx"}
         What is asked for.
 
     Attributes
     ----------
-    exchange : {"loopback", "shm", "tcp", "ucx"}
+    exchange : {"loopback", "shm", "tcp", "tls", "ucx"}
         What was taken.
     """
 
@@ -111,16 +114,16 @@ class Workers:
         self._client, self._cancelled = client, threading.Event()
         run_id = uuid.uuid4().hex
         self._gangs = [f"{run_id}-{place}" for place in range(len(specs))]
-        self._broken = ""
+        self._broken, self._given_up = "", False
         self._workers = where[: len(specs)]
         if len(self._workers) < len(specs):
             raise InputError(
                 f"blocks is {len(specs)}, but the cluster has {len(self._workers)} workers; "
                 "use fewer blocks or add workers"
             )
-        self.exchange = chosen(exchange, partition.n_blocks, client, self._workers)
         if len(where) == len(listed(client)):  # else it would wait for those that do not answer
-            client.register_plugin(worker.Home())
+            answered(client, _registered(client, worker.Home()), LOADING * timeout())
+        self.exchange = chosen(exchange, partition.n_blocks, self._workers, self._hosts)
         end = secrets.token_bytes(32), timeout()
         size = partition.n_blocks
         try:
@@ -149,14 +152,22 @@ class Workers:
         """Have whoever waits for the gangs disband them."""
         self._cancelled.set()
 
+    def _hosts(self) -> list[str]:
+        """What is the same where two workers can share memory."""
+        return self._ask(host, dict.fromkeys(self._workers, ()))
+
     def _run(self, function: Callable[..., Any], place: int, *arguments: Any) -> Any:
         """What a function returns on the event loop of the worker of a gang."""
-        where = self._workers[place]
-        given = {where: (self._gangs[place], *arguments)}
+        (answer,) = self._ask(function, {self._workers[place]: (self._gangs[place], *arguments)})
+        return answer
+
+    def _ask(self, function: Callable[..., Any], given: dict[str, tuple[Any, ...]]) -> list[Any]:
+        """What a function returns on the event loops of some workers."""
         answers = ask(self._client, function, given, timeout())
-        if where not in answers:
-            raise LostError(f"worker {where} was lost: it does not answer")
-        return answers[where]
+        for where in given:
+            if where not in answers:
+                raise LostError(f"worker {where} was lost: it does not answer")
+        return [answers[where] for where in given]
 
     def _submit(self, function: Any, arguments: list[tuple[Any, ...]]) -> list[Any]:
         """One pinned task a worker; the first error shuts the gang down and is raised.
@@ -187,6 +198,9 @@ class Workers:
             raise
         except BaseException as error:
             self._broken = f"{type(error).__name__}: {error}"
+            if isinstance(error, SchedulerError):
+                self._give_up()
+                raise
             graver = self._settle(futures)
             if graver is not None and is_loss(error):
                 raise graver from error
@@ -207,7 +221,7 @@ class Workers:
 
         Returns an error that is no loss, if a task ended with one.
         """
-        with suppress(SessionError):  # no scheduler: nothing is left to wait for
+        with suppress(SchedulerError):  # nothing is left to wait for
             while True:
                 there = self._disband()
                 held = zip(futures, self._workers, strict=True)
@@ -227,10 +241,27 @@ class Workers:
         given = {where: (gang,) for where, gang in held if where in known}
         return list(ask(self._client, worker.leave, given, ANSWER_S))
 
+    def _give_up(self) -> None:
+        """Have all gangs leave as soon as the scheduler answers again, and wait for none."""
+        from dtbdask.sim import worker
+
+        self._given_up = True
+        if self._client.status == "running":
+            given = {w: (gang,) for w, gang in zip(self._workers, self._gangs, strict=True)}
+            tell(self._client, worker.leave, given)
+
     def close(self) -> None:
         """Disband the gangs; the cluster stays usable."""
-        if self._client.status == "running":
-            self._disband()
+        if self._client.status == "running" and not self._given_up:
+            try:
+                self._disband()
+            except SchedulerError:
+                self._give_up()
+
+
+async def _registered(client: Any, plugin: Any) -> None:
+    """Have every worker get a plugin."""
+    await client.register_plugin(plugin)
 
 
 def _wait(futures: Sequence[Any], seconds: float) -> None:

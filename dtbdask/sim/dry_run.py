@@ -117,18 +117,19 @@ def dry_run(
         Line("memory while loading, bytes", peak, float(memory.loading[rank])),
         Line("spikes sent a step", sent, spikes),
         Line("messages a step, to all", blocks - 1, None),
-        Line("bytes a step, to all", *_bytes(blocks - 1, sent, spikes)),
+        Line("bytes a step, to all", _bytes(blocks - 1, sent), _bytes(blocks - 1, spikes)),
         Line("messages a step, in a grid", near, None),
-        Line("bytes a step, in a grid, at most", *_bytes(near, 2 * sent, 2 * spikes, 2 * blocks)),
+        Line(
+            "bytes a step, in a grid, at most",
+            _bytes(near, 2 * (sent + blocks)), _bytes(near, 2 * (spikes + blocks)),
+        ),
         Line("ms a step, without waiting", taken * 1000, None),
-    ]
+    ]  # fmt: skip
 
 
-def _bytes(messages: int, *spikes: float | int) -> tuple[float, float]:
-    """Bytes of messages with so many spikes, found and planned, and lengths of lists."""
-    found, planned, *lengths = spikes
-    head = HEADER_BYTES * messages + ID_BYTES * sum(lengths)
-    return head + ID_BYTES * found, head + ID_BYTES * planned
+def _bytes(messages: int, words: float) -> float:
+    """Bytes of messages with so many spikes and lengths of lists in all."""
+    return HEADER_BYTES * messages + ID_BYTES * words
 
 
 def _hearers(

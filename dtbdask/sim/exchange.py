@@ -7,7 +7,8 @@ phase, block, peer and step.
 `Loopback` joins the blocks of one process that are advanced in turn. `Tcp` joins blocks in
 different workers by plain sockets of their own: no asyncio, no pickle, and Dask's scheduler sees
 none of it. The sockets are authenticated by a session token but not encrypted. The other ends that
-meet have files of their own: `dtbdask.sim.exchange_shm`, `dtbdask.sim.exchange_ucx`.
+meet have files of their own: `dtbdask.sim.exchange_tls`, which encrypts,
+`dtbdask.sim.exchange_shm` and `dtbdask.sim.exchange_ucx`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hmac
 import selectors
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Collection
@@ -127,8 +129,10 @@ HELLO = struct.Struct("<32sI")
 """Session token and rank of the block that connects."""
 SLICE = 0.2
 """Seconds after which a wait looks whether this end was closed by another thread."""
-HELLO_TIMEOUT = 2.0
+HELLO_TIMEOUT = 5.0
 """Seconds that a new connection may take to say who it is."""
+NOT_NOW = BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError
+"""What a socket raises that would have to wait."""
 
 
 class End:
@@ -218,9 +222,7 @@ class Tcp(End):
         for peer in sorted(p for p in self._awaited if p < self.rank):
             try:
                 sock = socket.create_connection(addresses[peer], timeout=self.timeout)
-            except OSError as error:
-                raise self._lost("connect", peer, error) from error
-            try:
+                sock = self._secured(sock, deadline - time.monotonic(), accepted=False)
                 sock.sendall(HELLO.pack(self._token, self.rank))
             except OSError as error:
                 raise self._lost("connect", peer, error) from error
@@ -236,6 +238,11 @@ class Tcp(End):
         except OSError as error:
             waiting = sorted(self._awaited - set(self._peers))
             raise self._lost("connect", waiting[0], error) from error
+        try:
+            sock = self._secured(sock, HELLO_TIMEOUT, accepted=True)
+        except OSError:
+            self._stay()
+            return  # a stranger
         hello = _hello(sock)
         if hello is not None:
             token, peer = hello
@@ -244,6 +251,10 @@ class Tcp(End):
                 self._join(peer, sock)
                 return
         sock.close()  # a stranger
+
+    def _secured(self, sock: socket.socket, seconds: float, *, accepted: bool) -> socket.socket:
+        """A new connection, as it is to be used."""
+        return sock
 
     def _join(self, peer: int, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -301,7 +312,7 @@ class Tcp(End):
         try:
             while peer.outgoing:
                 peer.outgoing = peer.outgoing[peer.socket.send(peer.outgoing) :]
-        except BlockingIOError:
+        except NOT_NOW:
             pass
         except OSError as error:
             raise self._lost("send", rank, error) from error
@@ -314,7 +325,7 @@ class Tcp(End):
         while peer.ids is None:
             try:
                 part = peer.socket.recv(peer.needed - len(peer.incoming))
-            except BlockingIOError:
+            except NOT_NOW:
                 return
             except OSError as error:
                 raise self._lost("receive", rank, error) from error
@@ -335,8 +346,7 @@ class Tcp(End):
         """Shut every connection, from any thread: whoever waits on one gets an error at once."""
         self._left = True
         for sock in (self._listener, *(peer.socket for peer in list(self._peers.values()))):
-            with suppress(OSError):  # it is gone already
-                sock.shutdown(socket.SHUT_RDWR)
+            shut(sock)
 
     def close(self) -> None:
         """Leave and free the sockets."""
@@ -346,6 +356,16 @@ class Tcp(End):
             peer.socket.close()
         self._peers.clear()
         self._selector.close()
+
+
+def shut(sock: socket.socket) -> None:
+    """Shut a connection, and have its reader and its writer see that.
+
+    Not by the method of an encrypted one, which forgets the keys: who is about to send would do so
+    in plain text.
+    """
+    with suppress(OSError):  # it is gone already
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _hello(sock: socket.socket) -> tuple[bytes, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dtbdask.errors import InputError
@@ -11,7 +12,7 @@ from dtbdask.sim.exchange import Loopback, Meeting, Tcp
 
 logger = logging.getLogger(__name__)
 
-EXCHANGES = ("auto", "shm", "tcp", "ucx")
+EXCHANGES = ("auto", "shm", "tcp", "tls", "ucx")
 
 
 def known(exchange: str) -> str:
@@ -26,22 +27,26 @@ def known(exchange: str) -> str:
     return exchange
 
 
-def chosen(exchange: str, n_blocks: int, client: Any, workers: list[str]) -> str:
+def chosen(
+    exchange: str, n_blocks: int, workers: Sequence[str], hosts: Callable[[], list[str]]
+) -> str:
     """The exchange that a session takes.
 
     Parameters
     ----------
-    exchange : {"auto", "shm", "tcp", "ucx"}
-        With "auto" shared memory where all workers are on one host, else TCP.
+    exchange : {"auto", "shm", "tcp", "tls", "ucx"}
+        With "auto" shared memory where all workers are on one host, else TCP. TCP is TLS where
+        workers show each other certificates.
     n_blocks : int
         Blocks that the neurons are divided into.
-    client : distributed.Client or None
-    workers : list of str
-        Addresses of those that have a block.
+    workers : sequence of str
+        Addresses of those that have a block; none where all blocks are in one process.
+    hosts : callable
+        What `host` returns on each of them.
 
     Returns
     -------
-    {"loopback", "shm", "tcp", "ucx"}
+    {"loopback", "shm", "tcp", "tls", "ucx"}
         "loopback" where no block is on another worker.
 
     Raises
@@ -49,21 +54,28 @@ def chosen(exchange: str, n_blocks: int, client: Any, workers: list[str]) -> str
     InputError
         What is asked for cannot be had.
     """
-    if client is None or n_blocks == 1:
+    if not workers or n_blocks == 1:
         if exchange != "auto":
-            why = "all blocks are in one process" if client is None else "there is one block"
+            why = "there is one block" if workers else "all blocks are in one process"
             raise InputError(f"exchange is {exchange!r}, but {why}; use exchange='auto'")
         return "loopback"
+    why = "asked for"
+    secret = any(address.startswith("tls://") for address in workers)
     if exchange in ("auto", "shm"):
-        apart = _apart(list(client.run(host, workers=workers).values()))
+        apart = _apart(hosts())
         if exchange == "shm" and apart:
             raise InputError(f"exchange is 'shm', but {apart}; use 'tcp' or 'auto'")
-        exchange = "tcp" if apart else "shm"
-        logger.info(
-            "blocks exchange spikes by %s: %s", exchange, apart or "all workers are on one host"
+        exchange, why = "tcp" if apart else "shm", apart or "all workers are on one host"
+    if exchange == "tcp" and secret:
+        exchange = "tls"
+    if exchange == "tls" and not secret:
+        raise InputError(
+            "exchange is 'tls', but the workers have no certificates; start the cluster with "
+            "protocol='tls', or use 'auto'"
         )
-    else:
-        logger.info("blocks exchange spikes by %s", exchange)
+    if exchange == "ucx" and secret:
+        logger.warning("blocks exchange spikes by ucx, which does not encrypt, although Dask does")
+    logger.info("blocks exchange spikes by %s: %s", exchange, why)
     return exchange
 
 
@@ -85,13 +97,14 @@ def _apart(hosts: list[str]) -> str:
 
 
 def opened(
-    exchange: str, rank: int, size: int, token: bytes, timeout: float, interface: str
-) -> Meeting:
+    exchange: str, rank: int, size: int, token: bytes, timeout: float, interface: str,
+    security: Any = None,
+) -> Meeting:  # fmt: skip
     """An end of an exchange, which has not met the others yet.
 
     Parameters
     ----------
-    exchange : {"loopback", "shm", "tcp", "ucx"}
+    exchange : {"loopback", "shm", "tcp", "tls", "ucx"}
     rank, size : int
     token : bytes
         32 bytes that every end of this session knows.
@@ -99,6 +112,8 @@ def opened(
         Seconds that any one wait may take.
     interface : str
         To listen on.
+    security : distributed.security.Security, optional
+        Of the worker, for "tls".
     """
     if exchange == "loopback":
         return Loopback(rank, size, {})
@@ -110,4 +125,8 @@ def opened(
         from dtbdask.sim.exchange_ucx import Ucx
 
         return Ucx(rank, size, token, timeout)
+    if exchange == "tls":
+        from dtbdask.sim.exchange_tls import Tls
+
+        return Tls(rank, size, token, interface, timeout, security)
     return Tcp(rank, size, token, interface, timeout)

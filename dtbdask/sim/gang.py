@@ -187,6 +187,12 @@ class Gang:
         return Window(first_step, count, np.concatenate(bold[1:] or bold), *fired, seen)
 
     @property
+    def _overlaps(self) -> bool:
+        """Blocks deliver their own spikes while they wait for peers; who marches does so anyway."""
+        elsewhere = self.partition.n_blocks > len(self.blocks)
+        return elsewhere and self._march is None and self.blocks[0].spec.device == "cpu"
+
+    @property
     def _on_one_device(self) -> bool:
         """The network is one block, on a device: nothing is exchanged."""
         return self.partition.n_blocks == 1 and self.blocks[0].spec.device == "cuda"
@@ -268,6 +274,9 @@ class Gang:
             due.append(swaps.due(last=last))
             exchange.post(step, swaps.take(due[-1]))
             block.spent[SWAP] += perf_counter_ns() - begun
+        if self._overlaps:
+            for block in self.blocks:
+                block.deliver_own()
         for block, exchange, n_steps in zip(self.blocks, self.exchanges, due, strict=True):
             begun = perf_counter_ns()
             messages = exchange.wait(step)

@@ -1,7 +1,8 @@
 """What counts as the loss of a worker, which workers answer, and waiting for those that may not.
 
 A worker that died is gone from the scheduler's list within milliseconds. One that hangs stays on
-it, and whoever waits for its answer waits for ever; so nothing here waits without looking up.
+it, and whoever waits for its answer waits for ever; so nothing here waits without looking up. Nor
+for ever for the scheduler, which may hang itself: the gangs need it only between two windows.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from dask.utils import parse_timedelta
 
 from dtbdask import config
-from dtbdask.errors import ExchangeError, LostError, SessionError
+from dtbdask.errors import ExchangeError, LostError, SchedulerError, SessionError
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,32 @@ def timeout() -> float:
 def check_scheduler(client: Any) -> None:
     """Refuse to wait for a scheduler that is gone."""
     if client.status != "running":
-        raise SessionError("the scheduler of the cluster was lost")
+        raise SchedulerError("the scheduler of the cluster was lost")
+
+
+def silent(seconds: float) -> SchedulerError:
+    """What is raised for a scheduler that hangs."""
+    return SchedulerError(f"the scheduler of the cluster does not answer, for {seconds:g} s")
+
+
+def answered(client: Any, made: Coroutine[Any, Any, Any], patience: float | None = None) -> Any:
+    """What the scheduler answers to a coroutine on the client's event loop, in time.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    made : coroutine
+    patience : float, optional
+        Seconds that it may take; by default `dtbdask.session.timeout`.
+    """
+    seconds, begun = patience or timeout(), time.monotonic()
+
+    def check() -> None:
+        check_scheduler(client)
+        if time.monotonic() - begun > seconds:
+            raise silent(seconds)
+
+    return patiently(client, made, check)
 
 
 def patiently(client: Any, made: Coroutine[Any, Any, Any], check: Callable[[], None]) -> Any:
@@ -103,12 +129,26 @@ def ask(
     return answers
 
 
-def listed(client: Any) -> list[str]:
-    """Addresses of the workers that the scheduler knows, be they hanging."""
+def tell(client: Any, function: Callable[..., Any], given: Mapping[str, tuple[Any, ...]]) -> None:
+    """Have a function called on the event loops of some workers, as `ask`; wait for no answer.
+
+    A scheduler that does not answer passes it on when it does again.
+    """
+
+    async def told() -> None:
+        await asyncio.gather(*(
+            client.run(function, *arguments, workers=[where], asynchronous=True)
+            for where, arguments in given.items()
+        ), return_exceptions=True)  # fmt: skip
+
+    _begin(client, told())
+
+
+def listed(client: Any) -> dict[str, Any]:
+    """What the scheduler knows of the workers, be they hanging, by their addresses."""
     check_scheduler(client)
-    asked = client.scheduler.identity(n_workers=-1)
-    told = patiently(client, asked, lambda: check_scheduler(client))
-    return list(told["workers"])
+    told: dict[str, Any] = answered(client, client.scheduler.identity(n_workers=-1))["workers"]
+    return told
 
 
 def answering(client: Any, patience: float | None = None) -> list[str]:
@@ -122,8 +162,8 @@ def answering(client: Any, patience: float | None = None) -> list[str]:
     """
     known = listed(client)
     there = ask(client, os.getpid, dict.fromkeys(known, ()), patience or timeout())
-    for silent in sorted(set(known) - set(there)):
-        logger.warning("worker %s does not answer; it is left out", silent)
+    for missing in sorted(set(known) - set(there)):
+        logger.warning("worker %s does not answer; it is left out", missing)
     return sorted(there)
 
 
@@ -140,24 +180,42 @@ class Lookout:
     def __init__(self, client: Any, where: list[str]) -> None:
         self._client, self._where = client, where
         self._patience, self._last = timeout(), time.monotonic()
-        self._asked: Going[dict[str, Any]] | None = None
+        self._asked: Going[tuple[dict[str, Any], bool]] | None = None
 
     def __call__(self) -> None:
         """Ask all workers for an answer, once in `dtbdask.session.timeout`, and wait for none."""
         check_scheduler(self._client)
         if self._asked is None:
             if time.monotonic() - self._last > self._patience:
-                given: dict[str, tuple[Any, ...]] = dict.fromkeys(self._where, ())
-                made = _asking(self._client, os.getpid, given, self._patience)
+                made = _looking(self._client, self._where, self._patience)
                 self._asked = _begin(self._client, made)
         elif self._asked.done():
-            if silent := sorted(set(self._where) - set(self._asked.result())):
-                raise LostError(f"worker {', '.join(silent)} was lost: it does not answer")
+            answers, scheduler_answers = self._asked.result()
+            if not answers and not scheduler_answers:
+                raise silent(self._patience)
+            if missing := sorted(set(self._where) - set(answers)):
+                raise LostError(f"worker {', '.join(missing)} was lost: it does not answer")
             self._asked, self._last = None, time.monotonic()
 
 
 def _begin(client: Any, made: Coroutine[Any, Any, Any]) -> Going[Any]:
     return asyncio.run_coroutine_threadsafe(made, client.loop.asyncio_loop)
+
+
+async def _looking(client: Any, where: list[str], patience: float) -> tuple[dict[str, Any], bool]:
+    """Which workers answer, and whether the scheduler does, by which they are asked."""
+
+    async def scheduler() -> bool:
+        try:
+            await asyncio.wait_for(client.scheduler.identity(n_workers=0), patience)
+        except OSError as error:  # a timeout is one
+            logger.debug("the scheduler does not answer: %r", error)
+            return False
+        return True
+
+    asked = _asking(client, os.getpid, dict.fromkeys(where, ()), patience)
+    answers, there = await asyncio.gather(asked, scheduler())
+    return answers, there
 
 
 async def _asking(

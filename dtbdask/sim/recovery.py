@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dtbdask import schema
-from dtbdask.errors import DTBDaskError, LostError, SessionError
+from dtbdask.errors import DTBDaskError, LostError, SchedulerError, SessionError
 from dtbdask.sim import checkpoint
 from dtbdask.sim.losses import ANSWER_S, answering, is_loss
 from dtbdask.sim.moments import Moments, beside
@@ -135,13 +135,16 @@ def _returned(session: Session, n_before: int) -> list[str]:
 
 
 def _check_scheduler(session: Session, path: Path, error: Exception, *, resumable: bool) -> None:
-    """Tell the loss of the scheduler, which ends a run."""
-    if session.client is None or session.client.status == "running":
+    """Tell that the scheduler was lost or hangs, which ends a run."""
+    if session.client is None:
         return
+    what = "the scheduler of the cluster was lost"
+    if session.client.status == "running":
+        if not isinstance(error, SchedulerError):
+            return
+        what = str(error)
     then = _again(path) if resumable else "give checkpoint_every to have a run that can be resumed"
-    raise SessionError(
-        f"{path}: the scheduler of the cluster was lost after step {session.step}; {then}"
-    ) from error
+    raise SchedulerError(f"{path}: {what}, after step {session.step}; {then}") from error
 
 
 def _again(path: Path) -> str:

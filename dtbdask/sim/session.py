@@ -80,15 +80,16 @@ class Session:
     device : {"auto", "cpu", "cuda"}
         Where blocks live; the spikes do not depend on it. With "auto" a CUDA device, where this
         process, or every worker, has one of its own, else the CPU.
-    exchange : {"auto", "shm", "tcp", "ucx"}
+    exchange : {"auto", "shm", "tcp", "tls", "ucx"}
         How blocks on different workers hand each other spikes; the spikes do not depend on it. With
-        "auto" by shared memory where all workers are on one host, else by TCP.
+        "auto" by shared memory where all workers are on one host, else by TCP, which is encrypted
+        (TLS) where Dask is.
 
     Attributes
     ----------
     device : {"cpu", "cuda"}
         What was taken.
-    exchange : {"loopback", "shm", "tcp", "ucx"}
+    exchange : {"loopback", "shm", "tcp", "tls", "ucx"}
         What was taken; "loopback" where no two workers exchange anything.
     client : distributed.Client or None
 

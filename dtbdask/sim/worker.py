@@ -78,7 +78,9 @@ def listen(
 ) -> tuple[Any, ...]:  # fmt: skip
     """Open this worker's end of the exchange; runs on the worker's event loop."""
     home = _home(dask_worker)
-    home.exchanges[gang_id] = opened(exchange, rank, size, token, timeout, dask_worker.ip)
+    home.exchanges[gang_id] = opened(
+        exchange, rank, size, token, timeout, dask_worker.ip, dask_worker.security
+    )
     return home.exchanges[gang_id].address
 
 

@@ -5,10 +5,8 @@ import logging
 import os
 import signal
 
-import dask
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
 
 from dtbdask import schema
 from dtbdask.assim import fit as fits
@@ -16,7 +14,6 @@ from dtbdask.assim.cycle import assimilate, open_posterior, resume_fit
 from dtbdask.assim.ensemble import Ensemble
 from dtbdask.assim.observe import Observation
 from dtbdask.assim.walk import Walk
-from dtbdask.cluster import CONFIGURATION
 from dtbdask.errors import InputError, StoreError, StoreExistsError
 from dtbdask.graph.build import build
 from dtbdask.sim.moments import beside
@@ -144,21 +141,8 @@ def test_the_settings_of_a_fit_are_json(network, seen, tmp_path):
 # Workers are lost
 
 
-@pytest.fixture
-def workers():
-    """Two worker processes."""
-    with (
-        dask.config.set(CONFIGURATION),
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
-
-
 def test_a_fit_goes_on_without_the_worker_that_was_killed(
-    network, seen, workers, tmp_path, monkeypatch, caplog
+    network, seen, two_workers, tmp_path, monkeypatch, caplog
 ):
     forecast, frames = Ensemble.forecast, []
 
@@ -166,14 +150,14 @@ def test_a_fit_goes_on_without_the_worker_that_was_killed(
         frames.append(1)
         if len(frames) == 8:
             where = self.session.workers[1]
-            os.kill(workers.run(os.getpid, workers=[where])[where], signal.SIGKILL)
+            os.kill(two_workers.run(os.getpid, workers=[where])[where], signal.SIGKILL)
         return forecast(self)
 
     meant = assimilate(network, seen, to=tmp_path / "meant", **{**ALL, "checkpoint_every": None})
     monkeypatch.setattr(Ensemble, "forecast", struck)
     with caplog.at_level(logging.WARNING):
         made = assimilate(
-            network, seen, workers, to=tmp_path / "fit", **{**ALL, "checkpoint_every": None}
+            network, seen, two_workers, to=tmp_path / "fit", **{**ALL, "checkpoint_every": None}
         )
     assert "lost tcp://" in caplog.text
     assert "all 12 members go on" in caplog.text

@@ -9,7 +9,6 @@ from functools import partial
 import dask
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
 from networks import delayed, make_brain, make_network, resized
 from swapping import NEEDS_UCX
 
@@ -25,23 +24,11 @@ DRIVE = {"noise_rate": 0.002}
 SEED = 2**50 + 1
 
 
-@pytest.fixture(scope="module")
-def client():
-    """Two worker processes of one thread each."""
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
-
-
 @pytest.fixture
-def workers(client):
+def workers(two_workers):
     """The client, once both workers are there."""
-    client.wait_for_workers(2, timeout=60)
-    return client
+    two_workers.wait_for_workers(2, timeout=60)
+    return two_workers
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,13 @@ from contextlib import ExitStack, suppress
 import dask
 import pytest
 from distributed import Client
-from networks import make_network
+from distributed.security import Security
 from stores import same_arrays
+from striking import network_to_strike
 
 from dtbdask import schema
 from dtbdask.cluster import CONFIGURATION
+from dtbdask.sim import recovery
 from dtbdask.sim.session import Session
 
 HOST = "10.213.77"
@@ -72,13 +74,25 @@ def hosts():
         yield names
 
 
-@pytest.fixture
-def client(hosts, tmp_path):
+def shown(security, folder):
+    """Words that have a scheduler or a worker show certificates, which are put into a folder."""
+    held = {"ca-file": security.tls_ca_file, "cert": security.tls_worker_cert,
+            "key": security.tls_worker_key}  # fmt: skip
+    for name, text in held.items():
+        (folder / name).write_text(text)
+    return [word for name in held for word in (f"--tls-{name}", str(folder / name))]
+
+
+@pytest.fixture(params=["tcp", pytest.param("tls", marks=pytest.mark.slow)])
+def client(request, hosts, tmp_path):
     """A scheduler on this host, and a worker on each of the others."""
     file, begun = tmp_path / "scheduler.json", []
+    security = Security.temporary() if request.param == "tls" else None
+    words = [] if security is None else shown(security, tmp_path)
 
     def begin(kind, number, *before):
         command = [*before, sys.executable, "-m", f"distributed.cli.dask_{kind}", "--no-dashboard",
+                   "--protocol", request.param, *words,
                    "--scheduler-file", str(file), "--host", f"{HOST}.{number}"]  # fmt: skip
         if kind == "worker":
             command += ["--nthreads", "1"]
@@ -92,7 +106,7 @@ def client(hosts, tmp_path):
         while not file.exists():
             time.sleep(0.1)
         with dask.config.set(CONFIGURATION):
-            client = Client(scheduler_file=str(file), set_as_default=False)
+            client = Client(scheduler_file=str(file), set_as_default=False, security=security)
             client.wait_for_workers(2, timeout=60)
             yield client
             client.close(timeout=2)
@@ -104,7 +118,8 @@ def client(hosts, tmp_path):
 
 
 def test_a_cut_network_is_found_and_the_run_goes_on(client, hosts, tmp_path, monkeypatch):
-    network = make_network(voxels=4, neurons=2400, degree=30, seed=4, noise_rate=0.002)
+    network = network_to_strike()
+    monkeypatch.setattr(recovery, "RETURN_S", 1.0)  # nobody will
     with Session(network, seed=3, tr_s=0.1) as session:
         session.run(0.3, to=tmp_path / "meant", **OPTIONS)
     advance, cut = Session.advance, []
@@ -121,6 +136,7 @@ def test_a_cut_network_is_found_and_the_run_goes_on(client, hosts, tmp_path, mon
         Session(network, client, seed=3, tr_s=0.1, exchange="tcp") as session,
     ):
         assert session.partition.n_blocks == 2
+        assert session.workers[0].startswith(f"{session.exchange}://")
         monkeypatch.setattr(Session, "advance", cutting)
         session.run(0.3, to=tmp_path / "run", **OPTIONS)
         assert time.monotonic() - cut[0] < 40

@@ -1,27 +1,18 @@
 """A session takes the exchange that it is asked for, or the fastest there is, and says which."""
 
 import pytest
+from distributed.security import Security
 from networks import make_network
 
 from dtbdask.errors import InputError
 from dtbdask.sim import exchange_choice
-from dtbdask.sim.exchange_choice import EXCHANGES, chosen, host
+from dtbdask.sim.exchange_choice import EXCHANGES, chosen, host, opened
 from dtbdask.sim.session import Session
 
 
-class Cluster:
-    """A client whose workers are on these hosts."""
-
-    def __init__(self, *hosts):
-        self._hosts = hosts
-
-    def run(self, function, workers):
-        assert function is host
-        return dict(zip(workers, self._hosts, strict=True))
-
-
-def take(exchange, *hosts):
-    return chosen(exchange, len(hosts), Cluster(*hosts), [f"worker {k}" for k in range(len(hosts))])
+def take(exchange, *hosts, protocol="tcp"):
+    workers = [f"{protocol}://10.0.0.{k}:80" for k in range(len(hosts))]
+    return chosen(exchange, len(hosts), workers, lambda: list(hosts))
 
 
 @pytest.mark.parametrize(
@@ -52,14 +43,38 @@ def test_what_is_asked_for_is_taken(exchange, hosts):
     assert take(exchange, *hosts) == exchange
 
 
+@pytest.mark.parametrize(
+    ("asked", "hosts", "taken"),
+    [("auto", "aa", "shm"), ("shm", "aa", "shm"), ("auto", "ab", "tls"), ("tcp", "aa", "tls"),
+     ("tls", "aa", "tls"), ("tls", "ab", "tls"), ("ucx", "ab", "ucx")],
+)  # fmt: skip
+def test_between_workers_with_certificates_all_that_leaves_a_host_is_encrypted(
+    asked, hosts, taken, caplog
+):
+    assert take(asked, *hosts, protocol="tls") == taken
+    assert ("does not encrypt" in caplog.text) == (taken == "ucx")
+
+
+def test_one_worker_with_certificates_is_enough_to_encrypt_for_all():
+    workers = ["tcp://10.0.0.1:80", "tls://10.0.0.2:80"]
+    assert chosen("auto", 2, workers, lambda: ["a", "b"]) == "tls"
+
+
+def test_without_certificates_there_is_no_tls():
+    with pytest.raises(InputError, match=r"exchange is 'tls', but .*no certificates.*'tls'"):
+        take("tls", "a", "b")
+    with pytest.raises(InputError, match=r"a worker has no certificates.*protocol='tls'"):
+        opened("tls", 0, 2, bytes(32), 1.0, "127.0.0.1", Security())
+
+
 @pytest.mark.parametrize("exchange", EXCHANGES)
-@pytest.mark.parametrize(("n_blocks", "client"), [(1, None), (3, None), (1, Cluster("a"))])
-def test_where_workers_exchange_nothing_there_is_nothing_to_ask_for(exchange, n_blocks, client):
+@pytest.mark.parametrize(("n_blocks", "workers"), [(1, []), (3, []), (1, ["tcp://10.0.0.1:80"])])
+def test_where_workers_exchange_nothing_there_is_nothing_to_ask_for(exchange, n_blocks, workers):
     if exchange == "auto":
-        assert chosen(exchange, n_blocks, client, ["worker"]) == "loopback"
+        assert chosen(exchange, n_blocks, workers, list) == "loopback"
     else:
         with pytest.raises(InputError, match=f"exchange is '{exchange}', but .*use .*'auto'"):
-            chosen(exchange, n_blocks, client, ["worker"])
+            chosen(exchange, n_blocks, workers, list)
 
 
 def test_a_session_here_has_the_loopback():

@@ -100,14 +100,31 @@ def test_stimuli_divide_a_stride():
     same(network, shares(network, 2), [20], given=drive)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("make", [with_delays, lambda: make_network(neurons=1200, noise_rate=0.01)])
-def test_who_goes_step_by_step_swaps_with_who_marches(make):
+def test_who_goes_step_by_step_swaps_with_who_marches(make, threads):
     network = make()
 
     def alter(gangs):
         gangs[0]._march = None
 
-    same(network, shares(network, 3), [5, 33], alter=alter)
+    same(network, shares(network, 3), [5, 33], alter=alter, threads=threads)
+
+
+def test_who_goes_step_by_step_delivers_its_own_spikes_before_it_waits_for_those_of_others():
+    network = make_network(neurons=1200, noise_rate=0.01)
+    with ring_of(network, shares(network, 2)) as ring:
+        gang, delivered = ring.gangs[0], []
+        gang._march, wait = None, gang.exchanges[0].wait
+
+        def waiting(step):
+            delivered.append(gang.blocks[0].state.kick.any())
+            return wait(step)
+
+        gang.exchanges[0].wait = waiting
+        ring.advance(30)
+    assert len(delivered) == 30
+    assert sum(delivered) > 15
 
 
 def test_windows_that_are_looked_at_go_step_by_step_between_the_others():

@@ -4,8 +4,6 @@ import logging
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -13,106 +11,72 @@ from contextlib import suppress
 import dask
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
-from networks import make_network
+from orphans import left_behind
 from stores import same_arrays
+from striking import (
+    RECORD,
+    SEED,
+    after,
+    held,
+    network_to_strike,
+    struck,
+    undisturbed,
+    wait_until,
+)
 
 from dtbdask import schema
-from dtbdask.cluster import CONFIGURATION
 from dtbdask.errors import ExchangeError, SessionError, StoreError
+from dtbdask.sim import recovery
 from dtbdask.sim.restart import resume_run
 from dtbdask.sim.session import Session
 
-RECORD = ("rate", "bold", "spikes")
-SEED = 2**50 + 1
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    """Two worker processes of one thread each."""
-    with (
-        dask.config.set(CONFIGURATION),
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
-
 
 @pytest.fixture
-def client(cluster):
-    """The client, once both workers are there; afterwards they are, and nothing is left on them."""
-    cluster.wait_for_workers(2, timeout=60)
+def client(two_workers):
+    """The client, once both workers are there; afterwards they are, and nothing is left."""
+    two_workers.wait_for_workers(2, timeout=60)
     with dask.config.set({"dtbdask.session.window-steps": 50}):
-        yield cluster
-    cluster.wait_for_workers(2, timeout=60)
-    assert cluster.submit(sum, [1, 2], pure=False).result(timeout=30) == 3
-    assert held(cluster) == 0, "something was left on the workers"
+        yield two_workers
+    two_workers.wait_for_workers(2, timeout=60)
+    assert two_workers.submit(sum, [1, 2], pure=False).result(timeout=30) == 3
+    assert held(two_workers) == 0, "something was left on the workers"
+    wait_until(lambda: not left_behind(two_workers))
 
 
 @pytest.fixture(scope="module")
 def network():
-    return make_network(voxels=4, neurons=2400, degree=30, seed=4, noise_rate=0.002)
+    return network_to_strike()
 
 
-def held(client):
-    """Gangs and connections on the workers."""
-
-    def count(dask_worker):
-        home = dask_worker.plugins.get("dtbdask")
-        return len(home.gangs) + len(home.exchanges) if home else 0
-
-    return sum(client.run(count).values())
-
-
-def blow(client, where, what=signal.SIGKILL, after_s=0.0):
-    """Send a signal to the process of a worker, soon."""
+def blow(client, where, what=signal.SIGKILL, after_s=0.0, moments=None):
+    """Send a signal to the process of a worker, soon, and note the moment."""
     pid = client.run(os.getpid, workers=[where])[where]
-    threading.Timer(after_s, os.kill, (pid, what)).start()
+
+    def now():
+        if moments is not None:
+            moments.append(time.monotonic())
+        os.kill(pid, what)
+
+    threading.Timer(after_s, now).start()
     return pid
-
-
-def struck(monkeypatch, moments):
-    """Have things done just before a session makes the windows with certain steps."""
-    advance, left = Session.advance, sorted(moments, key=lambda moment: moment[0])
-
-    def striking(self, n_steps, **options):
-        if left and self.step + n_steps > left[0][0]:
-            left.pop(0)[1](self)
-        return advance(self, n_steps, **options)
-
-    monkeypatch.setattr(Session, "advance", striking)
-
-
-def undisturbed(network, path, seconds, **options):
-    """Record a run in this process; V after ten steps more with another g_ampa."""
-    with Session(network, seed=SEED, tr_s=0.1, **options) as session:
-        session.run(seconds, record=RECORD, to=path)
-        return after(session)
-
-
-def after(session):
-    session.set("g_ampa", 1.2, how="multiply")
-    session.advance(10)
-    return session.state("v")
 
 
 # Workers die
 
 
 @pytest.mark.parametrize(
-    ("kills", "members"), [(3, 1), (1, 2), pytest.param(20, 1, marks=pytest.mark.slow)]
+    ("kills", "members"), [(2, 1), (1, 2), pytest.param(20, 1, marks=pytest.mark.slow)]
 )
 def test_killed_workers_leave_no_mark_on_a_recording(
-    client, network, tmp_path, monkeypatch, caplog, kills, members
+    client, network, tmp_path, monkeypatch, caplog, record_property, kills, members
 ):
     draw, seconds = random.Random(kills), 0.6 * kills
     v = undisturbed(network, tmp_path / "meant", seconds, members=members)
 
     def kill(session):
-        blow(client, draw.choice(session.workers), after_s=draw.uniform(0, 0.03))
+        blow(client, draw.choice(session.workers), after_s=draw.uniform(0, 0.03), moments=killed)
 
+    killed, ready = [], timed_recoveries(monkeypatch)
     steps = [600 * k + draw.randrange(500) for k in range(kills)]
     struck(monkeypatch, [(step, kill) for step in steps])
     with Session(network, client, seed=SEED, tr_s=0.1, members=members) as session:
@@ -125,6 +89,23 @@ def test_killed_workers_leave_no_mark_on_a_recording(
     assert len(told) >= kills
     assert all(one["step"] % 200 == 0 and "lost" in one["why"] for one in told)
     assert caplog.text.count("lost tcp://") == len(told)
+    if len(told) == len(killed):  # else some kills fell into a recovery
+        beyond = np.subtract(ready, killed)
+        record_property("seconds from a kill until the lost work was begun again", sorted(beyond))
+        assert kills < 20 or np.median(beyond) < 15
+
+
+def timed_recoveries(monkeypatch):
+    """Moments at which sessions are where the last checkpoint was, as they come."""
+    recovered, moments = recovery._recovered, []
+
+    def timed(*given):
+        made = recovered(*given)
+        moments.append(time.monotonic())
+        return made
+
+    monkeypatch.setattr(recovery, "_recovered", timed)
+    return moments
 
 
 @pytest.fixture
@@ -144,6 +125,7 @@ def test_a_worker_that_hangs_is_left_out_and_one_that_joins_is_used(
     def stop(session):
         stopped.append(blow(client, session.workers[1], signal.SIGSTOP))
 
+    monkeypatch.setattr(recovery, "RETURN_S", 1.0)  # it will not answer
     common = {"seed": SEED, "tr_s": 0.1, "members": members}
     with Session(network, **common) as session:
         for name in ("run meant", "more meant"):
@@ -169,13 +151,6 @@ def test_a_worker_that_hangs_is_left_out_and_one_that_joins_is_used(
         assert one not in session.workers
     for name in ("run", "more"):
         same_arrays(tmp_path / name, tmp_path / f"{name} meant")
-
-
-def wait_until(true, seconds=30):
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 def failing(error, times=10**9):
@@ -219,57 +194,6 @@ def test_losses_at_the_same_step_are_bounded_and_other_errors_are_raised_at_once
     assert len(schema.read_root(tmp_path / "run")["recoveries"]) == 2
 
 
-# The scheduler dies
-
-
-@pytest.fixture
-def processes(tmp_path):
-    """A scheduler and two workers in processes of their own."""
-    file, begun = tmp_path / "scheduler.json", []
-
-    def begin(kind, *words):
-        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *words,
-                   "--scheduler-file", file, "--no-dashboard"]  # fmt: skip
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        begun.append(subprocess.Popen(command, start_new_session=True, **quiet))
-        return begun[-1]
-
-    scheduler = begin("scheduler", "--host", "127.0.0.1", "--port", "0")
-    begin("worker", "--nworkers", "2", "--nthreads", "1", "--host", "127.0.0.1")
-    wait_until(file.exists)
-    client = Client(scheduler_file=str(file), set_as_default=False)
-    try:
-        client.wait_for_workers(2, timeout=60)
-        yield scheduler, client
-    finally:
-        client.close(timeout=2)
-        for process in begun:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def test_the_loss_of_the_scheduler_is_told_in_time_and_the_run_is_resumed_here(
-    processes, network, tmp_path, monkeypatch
-):
-    scheduler, client = processes
-    path, moment = tmp_path / "run", []
-
-    def kill(session):
-        moment.append(time.monotonic())
-        scheduler.kill()
-
-    struck(monkeypatch, [(250, kill)])
-    with dask.config.set({"dtbdask.session.window-steps": 50}):
-        session = Session(network, client, seed=SEED, tr_s=0.1)
-        with pytest.raises(SessionError, match=f"scheduler .* was lost.*dtbdask resume {path}"):
-            session.run(0.5, record=RECORD, to=path, checkpoint_every=0.1)
-        session.close()
-        assert time.monotonic() - moment[0] < 10
-    resume_run(path, network)
-    undisturbed(network, tmp_path / "meant", 0.5)
-    same_arrays(path, tmp_path / "meant")
-
-
 # Somebody ends a run
 
 
@@ -302,7 +226,7 @@ def test_a_run_that_is_ended_ends_soon_and_can_be_resumed(
 
         struck(monkeypatch, [(1, later)])
         with pytest.raises(expected):
-            session.run(8, **options)
+            session.run(5, **options)
         assert time.monotonic() - moment[0] < 4
         with pytest.raises(SessionError):
             session.advance(1)
