@@ -21,6 +21,8 @@ Ints = NDArray[np.int64]
 
 SHORT = 64
 """Neurons of a stretch, on average, from which on they are taken by stretches."""
+FEW = 10_000
+"""Neurons of all members below which a step is short in any case, and no kernel is compiled."""
 MOST = 8
 """Coefficients that differ, at most: each takes the room of a trace."""
 
@@ -40,9 +42,9 @@ class Table(NamedTuple):
 
 
 def neuronwise(
-    c: Coefficients, population: NDArray[np.int64], n_stretches: int, short: int = SHORT
-) -> Table | None:
-    """The coefficients as one stretch; None where stretches are long, or too much differs.
+    c: Coefficients, population: NDArray[np.int64], n_stretches: int
+) -> Table | None:  # fmt: skip
+    """The coefficients as one stretch; None where it is not worth it, or too much differs.
 
     Parameters
     ----------
@@ -51,15 +53,13 @@ def neuronwise(
         Of each neuron of the block.
     n_stretches : int
         Of neurons that share their coefficients.
-    short : int
-        Neurons of a stretch from which on it is long.
     """
     n, slots = population.size, np.array(c.features.slots)
-    if n >= short * n_stretches:
+    if n >= SHORT * n_stretches or n * len(c.value) < FEW:
         return None
     value = c.value[:, np.unique(population)]
     own = np.flatnonzero((value != value[:, :1]).any(axis=(0, 1)) | (slots >= 0))
-    if own.size > MOST:
+    if not 0 < own.size <= MOST:
         return None
     factor = np.empty((own.size, len(value), n), value.dtype)
     for row, k in zip(factor, own.tolist(), strict=True):
