@@ -1,14 +1,14 @@
 """What fits of measured BOLD are worth: `python benchmarks/evidence.py --data FILE [options]`.
 
-For each data set, and each seed, a fit with `dtbdask.assim.presets.following`, one as the Digital
-Twin Brain does it, and, for the first seed, the same members never updated, beside predictors that
-need no model. Every tenth region is held out. Each fit that is done is kept in a folder and not
-made again: a call that was cut short is given again, and makes the rest. Prints a line for each fit
-and a table in Markdown for each data set.
+For each data set, and each seed, a fit with `dtbdask.assim.presets.following` and one as the
+Digital Twin Brain does it, beside predictors that need no model. With the first seed also the same
+members run never updated, and those of DTB's settings run ahead. Every tenth region is held out.
+Each fit that is done is kept in a folder and not made again: a call that was cut short is given
+again, and makes the rest. Prints a line for each fit and a table in Markdown for each data set.
 
     --only rest,task,hcp,twin,speed     parts to run (default rest,task)
     --neurons --degree --members --frames --seeds --device --workers --threads     sizes
-    --again N       neurons of the network that is run again freely (default as --neurons)
+    --again N       neurons of a further network that is run again freely (default none)
     --methods       following, dhmda or both (default both)
     --keep FOLDER   where results are kept, a file each (default evidence)
     --tables        run nothing: make tables of what is kept
@@ -157,7 +157,8 @@ def one(
     else:
         joint = dtb_observe(bold, DTB_REST)
         seen = Observation(joint.y[: asked.frames], joint.error, joint.tr_s)
-        options = {**dtb_rest(network), "members": asked.members, "ahead": REACH, "free": False}
+        ahead = REACH if seed == 0 else 0
+        options = {**dtb_rest(network), "members": asked.members, "ahead": ahead, "free": False}
     begun, core = time.perf_counter(), time.process_time()
     with cluster(asked) as client:
         fit = dtb.assimilate(
@@ -168,11 +169,15 @@ def one(
             "analysis, s": fit.attrs["seconds"]["analysis"]}  # fmt: skip
     found = fit_scores(fit, seen.y, watched, connection)
     found = {method if name == "fit" else name: told for name, told in found.items()}
-    again = built(asked, folder, brain, seed, asked.again) if asked.again else network
-    for course, name in (("smoothed", "free run"), ("constant", "free run, constant")):
-        if course == "smoothed" or method == "following":
-            run = resimulate(again, fit, course=course, device=asked.device)
-            found[method] |= run_scores(run["bold"].values, seen.y, watched, name)
+    runs = [("smoothed", "free run", network)]
+    if asked.again:
+        again = built(asked, folder, brain, seed, asked.again)
+        runs.append(("smoothed", f"free run, {asked.again:,}", again))
+    if method == "following":
+        runs.append(("constant", "free run, constant", network))
+    for course, name, where in runs:
+        run = resimulate(where, fit, course=course, device=asked.device)
+        found[method] |= run_scores(run["bold"].values, seen.y, watched, name)
     found[method] |= took
     for name, told in found.items():
         print(f"# {name}, seed {seed}: {brief(told)}", flush=True)

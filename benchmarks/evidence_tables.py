@@ -33,12 +33,14 @@ Table = dict[str, Scores]
 
 def fit_scores(fit: Any, y: Any, watched: Any, connection: Any) -> Table:
     """Scores of the members of a fit, and of those that were never updated."""
-    kept = fit[["bold_forecast", "bold_analysis", "bold_ahead", "rate"]].load()
+    kept = fit[["bold_forecast", "bold_analysis", "rate"]].load()
     told = forecasts(kept["bold_forecast"].values, y, watched)
-    ahead = ahead_scores(kept["bold_ahead"].values[:, :, watched], y[:, watched], REACH, FIRST)
-    for lag in LAGS[1:]:
-        if scored := ahead.get(str(lag)):
-            told |= {f"r, {lag} TR ahead": scored["r"], f"RMSE, {lag} TR": scored["rmse"]}
+    if "bold_ahead" in fit:
+        bold = fit["bold_ahead"].values[:, :, watched]
+        ahead = ahead_scores(bold, y[:, watched], REACH, FIRST)
+        for lag in LAGS[1:]:
+            if scored := ahead.get(str(lag)):
+                told |= {f"r, {lag} TR ahead": scored["r"], f"RMSE, {lag} TR": scored["rmse"]}
     wired = connectome_correlation(connection)
     held = held_scores(kept["bold_analysis"].values, y, watched, wired, FIRST)
     told |= {"r held out": held["r"], "RMSE held out": held["rmse"]}
