@@ -73,20 +73,23 @@ def run_scores(bold: Any, y: Any, watched: Any, name: str) -> Scores:
 
 
 def baselines(y: Any, watched: Any, connection: Any) -> Table:
-    """Predictors that need no model, on the same frames."""
+    """Predictors that need no model, on the same frames: of 3 and 5 TR those of the forecasts."""
     x = y[FIRST:, watched]
     found: Table = {"persistence": {}, "line": {}, "autoregression": {}, "others": {}, "wiring": {}}
     for name, key in (("persistence", "persistence"), ("line", "linear_extrapolation")):
         told = plain.baseline_scores(x, plain.FIRST)
         found[name] = {"r, 1 TR ahead": told[f"r_{key}"], "RMSE, 1 TR": told[f"rmse_{key}"],
                        "CRPS": told[f"crps_{key}"]}  # fmt: skip
-    for lag in LAGS:
-        if lag > 1:
-            found["persistence"] |= two(plain.persistence(x, lag), x, lag)
-        if (predicted := autoregression(x, lag)) is not None:
-            found["autoregression"] |= two(predicted, x, lag)
-    held = held_scores(np.repeat(y[:, None], 2, axis=1), y, watched,
-                       connectome_correlation(connection), FIRST)  # fmt: skip
+    if (predicted := autoregression(x, 1)) is not None:
+        found["autoregression"] |= two(predicted, x)
+    twice = np.repeat(y[:, None], 2, axis=1)
+    ahead = ahead_scores(twice[:, :, watched], y[:, watched], REACH, FIRST)
+    for lag, told in ahead.items():
+        for name in ("persistence", "autoregression"):
+            if int(lag) in LAGS[1:] and f"r_{name}" in told:
+                found[name] |= {f"r, {lag} TR ahead": told[f"r_{name}"],
+                                f"RMSE, {lag} TR": told[f"rmse_{name}"]}  # fmt: skip
+    held = held_scores(twice, y, watched, connectome_correlation(connection), FIRST)
     for name, key in (("others", "mean_of_others"), ("wiring", "kriging")):
         found[name] = {"r held out": held[f"r_{key}"], "RMSE held out": held[f"rmse_{key}"]}
     found["wiring"]["FC free run"] = structure_function(connection, y)
@@ -102,10 +105,10 @@ def relative(scores: Scores, y: Any) -> Scores:
     }
 
 
-def two(predicted: Any, x: Any, lag: int) -> Scores:
+def two(predicted: Any, x: Any) -> Scores:
     truth = x[-len(predicted) :]
-    return {f"r, {lag} TR ahead": float(plain.correlation(predicted, truth).mean()),
-            f"RMSE, {lag} TR": float(plain.rmse(predicted, truth).mean())}  # fmt: skip
+    return {"r, 1 TR ahead": float(plain.correlation(predicted, truth).mean()),
+            "RMSE, 1 TR": float(plain.rmse(predicted, truth).mean())}  # fmt: skip
 
 
 def markdown(table: dict[str, list[Scores]], found: Table) -> Iterator[str]:
