@@ -122,10 +122,11 @@ def data_set(
             found = kept(asked, f"{name}-{seed}-{method}", made)
             for label, told in (found or {}).items():
                 table[label].append(told)
+    if not (there := {label: of for label, of in table.items() if of}):
+        return
     sizes = (f"{asked.neurons:,} neurons, {asked.members} members, {len(seen.y)} frames of "
              f"{seen.tr_s:g} s, {max(map(len, table.values()))} seeds")  # fmt: skip
     yield f"\n**{name}**: {sizes}\n"
-    there = {label: of for label, of in table.items() if of}
     yield from markdown(there, baselines(seen.y, watched, connection))
 
 
