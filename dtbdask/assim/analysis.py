@@ -9,6 +9,8 @@ those that are by what it shares with them: with C the correlation of the walks 
 
 as kriging does. What a member is there beyond that, it keeps, so that its spread stays as wide as
 what is not known. It needs no correlations of the sample.
+
+The state of many voxels is a Dask array, of pieces that threads of this process analyse at once.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dtbdask.assim.arrays import is_lazy, of_variables
 from dtbdask.assim.checks import positive, share
-from dtbdask.assim.filters import dhmda, enkf
+from dtbdask.assim.filters import dhmda
 from dtbdask.assim.single import update_each
-from dtbdask.assim.weights import combined, etkf_weights, total
+from dtbdask.assim.weights import combined, enkf_weights, etkf_weights, total
 from dtbdask.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -30,6 +33,8 @@ Method = Literal["etkf", "denkf", "enkf", "dhmda", "letkf"]
 
 NUGGET = 0.02
 """Share of an observed voxel's change that is taken to be its own."""
+PIECE = 2**24
+"""Bytes of the state that are analysed at once."""
 
 
 class Analysis:
@@ -96,9 +101,9 @@ class Analysis:
         # in one order of memory, whatever it came in: sums over members then have the same bits
         state, predicted = np.ascontiguousarray(state), np.ascontiguousarray(predicted)
         if self._taper is not None:
-            return self._local(state, predicted[:, at], y[at])
+            return _computed(self._local(_pieces(state), predicted[:, at], y[at]))
         before = state if at.size == y.size else state[:, at]
-        now = self._own(before, predicted[:, at], y[at], generator)
+        now = _computed(self._own(_pieces(before), predicted[:, at], y[at], generator))
         if at.size == y.size:
             return now
         after = state.copy()
@@ -107,28 +112,69 @@ class Analysis:
             after[:, self._unseen] += np.einsum("ho,mov->mhv", self._carry, now - before)
         return after
 
-    def _own(self, state: Floats, b: Floats, y: Floats, generator: Any) -> Floats:
+    def _own(self, state: Any, b: Floats, y: Floats, generator: np.random.Generator) -> Any:
         """Update of each voxel with its own observation, or by diffusion."""
         if self._method == "dhmda":
             return dhmda(state, b, y, self._error, self._rho, generator)
+        each: tuple[Floats, ...] = (b, y, self._error)
         if self._method == "enkf":
-            own = enkf(
-                state.swapaxes(0, 1), b.T[:, :, None], y[:, None], self._error[:, None], generator,
-                self._inflation,
-            )  # fmt: skip
-            return own.swapaxes(0, 1)
-        single: Literal["etkf", "denkf"] = "denkf" if self._method == "denkf" else "etkf"
-        return update_each(state, b, y, self._error, single, self._inflation)
+            xi = generator.standard_normal((y.size, len(b))).T
+            return of_variables(_perturbed, state, self._inflation, each=(*each, xi), axis=-2)
+        single = "denkf" if self._method == "denkf" else "etkf"
+        return of_variables(_alone, state, single, self._inflation, each=each, axis=-2)
 
-    def _local(self, state: Floats, b: Floats, y: Floats) -> Floats:
+    def _local(self, state: Any, b: Floats, y: Floats) -> Any:
         """Update of each voxel with the observations near it (Hunt et al. 2007)."""
         assert self._taper is not None
-        after = np.empty_like(state)
-        for voxel, near in enumerate(self._taper):
-            of = near > 0
-            weights = etkf_weights(b[:, of], y[None, of], self._error[of] / near[of][None])
-            after[:, voxel] = combined(state[:, voxel], total(weights, self._inflation))
-        return after
+        given, near = (b, y, self._error, self._inflation), self._taper.T
+        return of_variables(_nearby, state, *given, each=(near,), axis=-2)
+
+
+def _alone(
+    state: Floats, b: Floats, y: Floats, error: Floats, method: Literal["etkf", "denkf"],
+    inflation: float,
+) -> Floats:  # fmt: skip
+    """Some voxels, each with its own observation, by a deterministic filter."""
+    state, b = np.ascontiguousarray(state), np.ascontiguousarray(b)
+    return update_each(state, b, y, error, method, inflation)
+
+
+def _perturbed(
+    state: Floats, b: Floats, y: Floats, error: Floats, xi: Floats, inflation: float
+) -> Floats:
+    """Some voxels, each with its own observation, perturbed by xi (member, voxel)."""
+    y, R, xi = (a[..., None] for a in (y[:, None], error[:, None], xi.T))
+    weights = enkf_weights(np.ascontiguousarray(b.T)[..., None], y, R, xi)
+    own: Floats = combined(state.swapaxes(0, 1), total(weights, inflation))
+    return own.swapaxes(0, 1)
+
+
+def _nearby(
+    state: Floats, near: Floats, b: Floats, y: Floats, error: Floats, inflation: float
+) -> Floats:
+    """Some voxels, each with the observations near it; `near` is (obs, voxel)."""
+    after = np.empty(state.shape)
+    for voxel, taper in enumerate(near.T):
+        of = taper > 0
+        weights = etkf_weights(b[:, of], y[None, of], error[of] / taper[of][None])
+        after[:, voxel] = combined(state[:, voxel], total(weights, inflation))
+    return after
+
+
+def _pieces(state: Floats) -> Any:
+    """A state that is large as a Dask array, of pieces of voxels."""
+    n_pieces = -(-state.nbytes // PIECE)
+    if n_pieces < 2:
+        return state
+    import dask.array as da
+
+    return da.from_array(state, chunks=(-1, -(-state.shape[1] // n_pieces), -1), name=False)
+
+
+def _computed(state: Any) -> Floats:
+    """The state as an array of this process, which a cluster would not compute any sooner."""
+    made: Floats = state.compute(scheduler="threads") if is_lazy(state) else state
+    return made
 
 
 def kriging(correlation: ArrayLike, observed: Ints, unseen: Ints) -> Floats:

@@ -67,6 +67,7 @@ def assimilate(
     fixed: Fixed | None = None,
     checkpoint_every: int | None = None,
     device: str = "auto",
+    threads: int = 1,
     overwrite: bool = False,
 ) -> xr.Dataset:
     """Fit hyper-parameters of a network to BOLD.
@@ -130,6 +131,8 @@ def assimilate(
     checkpoint_every : int, optional
         Frames between checkpoints, from which `resume_fit` goes on.
     device : {"auto", "cpu", "cuda"}
+    threads : int
+        Of this process, or of each worker, on the CPU. The posterior does not depend on it.
     overwrite : bool
         Replace a posterior that is there.
 
@@ -170,7 +173,7 @@ def assimilate(
         "tr_s": observation.tr_s, "error_variance": observation.error.tolist(),
     }  # fmt: skip
     _check_analysis(settings, observation)
-    with _ensemble(network, client, settings, observation.tr_s, device) as ensemble:
+    with _ensemble(network, client, settings, observation.tr_s, device, threads) as ensemble:
         if checkpoint_every is not None:
             keeping.check_free(to, overwrite=overwrite)
         posterior = Posterior.new(to, settings, about, tables, overwrite=overwrite)
@@ -183,7 +186,12 @@ def assimilate(
 
 
 def resume_fit(
-    path: str | Path, network: Network | None = None, client: Any = None, *, device: str = "auto"
+    path: str | Path,
+    network: Network | None = None,
+    client: Any = None,
+    *,
+    device: str = "auto",
+    threads: int = 1,
 ) -> xr.Dataset:
     """Finish a fit that was cut short, from the last of its checkpoints.
 
@@ -199,6 +207,8 @@ def resume_fit(
     client : distributed.Client, optional
         Cluster to divide the members among; it may be another one.
     device : {"auto", "cpu", "cuda"}
+    threads : int
+        Of this process, or of each worker, on the CPU.
 
     Returns
     -------
@@ -227,7 +237,7 @@ def resume_fit(
         error, y = np.array(root["error_variance"]), schema.read(group, "bold_observed")
         observation = Observation(y, error, root["tr_s"])
         posterior, prior = Posterior(path, group, settings), schema.read(group, "parameter_prior")
-        with _ensemble(network, client, settings, observation.tr_s, device) as ensemble:
+        with _ensemble(network, client, settings, observation.tr_s, device, threads) as ensemble:
             fit = Fit(ensemble, observation, settings, prior, posterior)
             keeping.put_back(fit)
             fit.run()
@@ -244,12 +254,13 @@ def _check_analysis(settings: Settings, observation: Observation) -> None:
 
 
 def _ensemble(
-    network: Network, client: Any, settings: Settings, tr_s: float, device: str
+    network: Network, client: Any, settings: Settings, tr_s: float, device: str, threads: int
 ) -> Ensemble:
     return Ensemble(
         network, client, parameters=settings.names, members=settings.members * settings.groups,
         seed=settings.seed, tr_s=tr_s, gamma_shape=settings.gamma_shape, window=settings.window,
         voxels=settings.voxels.tolist(), fixed=settings.fixed, device=device,
+        threads=threads,
     )  # fmt: skip
 
 

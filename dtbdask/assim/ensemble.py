@@ -71,13 +71,15 @@ class Ensemble:
     fixed : Fixed, optional
         Hyper-parameters that are set once.
     device : {"auto", "cpu", "cuda"}
+    threads : int
+        Of this process, or of each worker, on the CPU.
     """
 
     def __init__(
         self, network: Network, client: Any = None, *, parameters: tuple[str, ...], members: int,
         tr_s: float, seed: int, gamma_shape: float | None, window: str = "last",
         voxels: Sequence[str | int] | None = None, fixed: Fixed | None = None,
-        device: str = "auto",
+        device: str = "auto", threads: int = 1,
     ) -> None:  # fmt: skip
         if members < 2:
             raise InputError(f"members is {members}; an ensemble needs 2 at least")
@@ -90,8 +92,9 @@ class Ensemble:
         self._network, self._fixed = network, fixed
         self._looks = looks_of(tr_s) if window == "mean" else 1
         self.session = Session(
-            network, client, seed=seed, members=members, tr_s=tr_s / self._looks, device=device
-        )
+            network, client, seed=seed, members=members, tr_s=tr_s / self._looks, device=device,
+            threads=threads,
+        )  # fmt: skip
         self.begin()
 
     def begin(self) -> None:

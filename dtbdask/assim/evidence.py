@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dtbdask.assim.analysis import kriging
-from dtbdask.assim.scores import correlation, crps, fc_similarity, rmse, spread_skill
+from dtbdask.assim.scores import correlation, ensemble_scores, fc_similarity, rmse
 from dtbdask.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,7 @@ def ahead_scores(
         frames = frames[frames >= max(first, lag)]
         if len(frames) < 3:
             continue
-        found = _scored(x[frames], truth[frames])
+        found = ensemble_scores(x[frames], truth[frames])
         before = truth[frames - lag]
         found |= _beside("persistence", before, truth[frames])
         by_past = autoregression(truth, lag)
@@ -122,7 +122,7 @@ def held_scores(
     unseen = np.setdiff1d(np.arange(truth.shape[1]), observed)
     if not unseen.size:
         raise InputError("observed has all voxels; there is none to score")
-    scores = _scored(x[:, :, unseen], truth[:, unseen])
+    scores = ensemble_scores(x[:, :, unseen], truth[:, unseen])
     mean = np.repeat(truth[:, observed].mean(axis=1)[:, None], unseen.size, axis=1)
     scores |= _beside("mean_of_others", mean, truth[:, unseen])
     if wiring is not None:
@@ -176,16 +176,6 @@ def structure_function(connection: ArrayLike, y: ArrayLike) -> float:
     fc = np.atleast_2d(np.corrcoef(np.asarray(y, dtype=np.float64).T))
     weight = np.log1p((c + c.T) / 2)[upper]
     return float(np.corrcoef(weight, fc[upper])[0, 1])
-
-
-def _scored(x: Floats, truth: Floats) -> dict[str, float]:
-    mean = x.mean(axis=1)
-    return {
-        "r": float(correlation(mean, truth).mean()),
-        "rmse": float(rmse(mean, truth).mean()),
-        "crps": float(crps(x, truth).mean()),
-        "spread_over_rmse": spread_skill(x, truth),
-    }
 
 
 def _beside(name: str, predicted: Floats, truth: Floats) -> dict[str, float]:

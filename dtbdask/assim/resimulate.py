@@ -38,6 +38,7 @@ def resimulate(
     first: int = 0,
     seed: int = 1,
     device: str = "auto",
+    threads: int = 1,
 ) -> xr.Dataset:
     """Run one network freely with the fitted hyper-parameters.
 
@@ -61,6 +62,8 @@ def resimulate(
     seed : int
         Of the noise, which should not be that of the fit.
     device : {"auto", "cpu", "cuda"}
+    threads : int
+        Of this process, or of each worker, on the CPU.
 
     Returns
     -------
@@ -84,7 +87,9 @@ def resimulate(
     names = [str(name) for name in posterior["parameter"].values]
     hyper = Hyper(network, names, attrs["gamma_shape"], attrs["voxels"])
     looks = looks_of(attrs["tr_s"]) if attrs["window"] == "mean" else 1
-    with Session(network, client, seed=seed, tr_s=attrs["tr_s"] / looks, device=device) as session:
+    with Session(
+        network, client, seed=seed, tr_s=attrs["tr_s"] / looks, device=device, threads=threads
+    ) as session:
         if (kept := attrs["fixed"]) is not None:
             Fixed(kept["parameters"], kept["h"], kept["gamma_shape"]).put(network, session)
         hyper.begin(session)

@@ -254,19 +254,35 @@ def forecast_scores(forecast: ArrayLike, y: ArrayLike) -> dict[str, float]:
     Returns
     -------
     scores : dict
-        `r` and `rmse` of the ensemble mean and `crps`, each the mean over voxels;
-        `spread_over_rmse` (see `spread_skill`); and all of `baseline_scores`.
+        All of `ensemble_scores` and of `baseline_scores`.
     """
     x, truth = _ensemble(forecast, y)
-    baselines = baseline_scores(truth, FIRST)
-    x, truth = x[FIRST:], truth[FIRST:]
+    return {**ensemble_scores(x[FIRST:], truth[FIRST:]), **baseline_scores(truth, FIRST)}
+
+
+def ensemble_scores(forecast: ArrayLike, y: ArrayLike) -> dict[str, float]:
+    """Scores of an ensemble alone.
+
+    Parameters
+    ----------
+    forecast : array_like
+        (frame, member, voxel) float, any unit. At least 2 members.
+    y : array_like
+        (frame, voxel) float, unit of the forecast.
+
+    Returns
+    -------
+    scores : dict
+        `r` and `rmse` of the ensemble mean and `crps`, each the mean over voxels, and
+        `spread_over_rmse`.
+    """
+    x, truth = _ensemble(forecast, y)
     mean = x.mean(axis=1)
     return {
         "r": float(correlation(mean, truth).mean()),
         "rmse": float(rmse(mean, truth).mean()),
         "crps": float(crps(x, truth).mean()),
         "spread_over_rmse": spread_skill(x, truth),
-        **baselines,
     }
 
 

@@ -13,14 +13,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from dtbdask import rng
-from dtbdask.kernels.cpu_bold import balloon
+from dtbdask.kernels.cpu_bold import activity, balloon
 from dtbdask.kernels.cpu_integrate import integrate
 from dtbdask.kernels.cpu_machine import AHEAD, prefetch, prefetch_row
 from dtbdask.kernels.cpu_wire import alias, wire
 
 __all__ = [
-    "alias", "balloon", "census", "count_heard", "deliver", "integrate", "place_heard", "unroll",
-    "wire",
+    "activity", "alias", "balloon", "census", "count_heard", "deliver", "integrate", "place_heard",
+    "unroll", "wire",
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def balloon(
     state: NDArray[np.float64], frames: NDArray[np.float64], activity: NDArray[np.float64],
     dt: float, first_step: int, frame_steps: int, constants: NDArray[np.float64],
@@ -31,21 +31,54 @@ def balloon(
     """
     eps, tau_s, tau_f, tau_0, e_0 = constants
     drain = np.log(1 - e_0)
+    left = np.empty(state.shape[2])  # of the oxygen: apart, so that the rest is done abreast
     frame = 0
     for step in range(activity.shape[0]):
         for m in range(state.shape[1]):
-            for i in range(state.shape[2]):
-                s, f, v, q = state[0, m, i], state[1, m, i], state[2, m, i], state[3, m, i]
-                extracted = (1 - np.exp(drain / f)) / e_0 if f > 0 else 1 / e_0
+            u = activity[step, m]
+            s_of, f_of, v_of, q_of = state[0, m], state[1, m], state[2, m], state[3, m]
+            for i in range(left.size):
+                left[i] = np.exp(drain / f_of[i]) if f_of[i] > 0 else 0.0
+            for i in range(left.size):
+                s, f, v, q = s_of[i], f_of[i], v_of[i], q_of[i]
+                extracted = (1 - left[i]) / e_0
                 square = v * v
                 inner = square * square  # v^(1/alpha - 1)
-                ds = eps * activity[step, m, i] - s / tau_s - (f - 1) / tau_f
+                ds = eps * u[i] - s / tau_s - (f - 1) / tau_f
                 dv = (f - inner * v) / tau_0
                 dq = (f * extracted - q * inner) / tau_0
-                state[0, m, i] = s + dt * ds
-                state[1, m, i] = max(f + dt * s, 0.0)
-                state[2, m, i] = v + dt * dv
-                state[3, m, i] = q + dt * dq
+                s_of[i] = s + dt * ds
+                f_of[i] = max(f + dt * s, 0.0)
+                v_of[i] = v + dt * dv
+                q_of[i] = q + dt * dq
         if (first_step + step + 1) % frame_steps == 0:
             frames[frame] = state[2:]
             frame += 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def activity(
+    out: NDArray[np.float64], count: NDArray[np.int32], voxel: NDArray[np.int64],
+    per: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Spikes of each voxel per neuron and ms.
+
+    Parameters
+    ----------
+    out : (step, member, voxel) float64
+        Written.
+    count : (step, member, population) int32
+        Spikes.
+    voxel : (population,) int64
+        Where each population lives.
+    per : (voxel,) float64
+        Neurons times ms of a step.
+    """
+    for step in range(count.shape[0]):
+        for m in range(count.shape[1]):
+            u, spikes = out[step, m], count[step, m]
+            u[:] = 0.0
+            for p in range(voxel.size):
+                u[voxel[p]] += spikes[p]
+            for i in range(per.size):
+                u[i] /= per[i]

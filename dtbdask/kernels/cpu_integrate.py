@@ -44,8 +44,8 @@ def integrate(features: Features) -> Callable[..., None]:
     refractory : (member, neuron) uint16, sub-steps
     kick : (2, member, neuron) uint16, uint32 or uint64
     value : (member, population, coefficient) float
-    factor : (slot, neuron) float
-        Per-neuron factors of the coefficients that have a slot.
+    factor : (slot, neuron) or (slot, member * neuron) float
+        Per-neuron factors of the coefficients that have a slot: of all members, or of each.
     run_stop, run_population : (run,) int64
         Last neuron + 1 and population of each run of neurons of one population.
     part : int
@@ -99,6 +99,7 @@ def advance(
     z, flag = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.uint8)
     eight = flag.view(np.uint64)
     for m in range(v.shape[0]):
+        shift = m * v.shape[1] if factor.shape[1] > v.shape[1] else 0
         n = bounds[part]
         run = np.searchsorted(run_stop, n, side="right")
         cue = np.searchsorted(script, n) if scripted is not None else 0
@@ -123,9 +124,9 @@ def advance(
                 while a < stop:
                     b = min(stop, run_stop[r])
                     _substep(
-                        v, ou, j, refractory, np.uint64(m), value[m, run_population[r]], factor, z,
-                        flag, np.uint64(start), a, b, h_t, ca, ampa, nmda, gaba_a, gaba_b,
-                        background, calcium, dopamine, adaptation, slots,
+                        v, ou, j, refractory, np.uint64(m), value[m, run_population[r]], factor,
+                        np.uint64(shift), z, flag, np.uint64(start), a, b, h_t, ca, ampa, nmda,
+                        gaba_a, gaba_b, background, calcium, dopamine, adaptation, slots,
                     )  # fmt: skip
                     a = b
                     r += 1
@@ -138,7 +139,7 @@ def advance(
                         b = min(edge, run_stop[r])
                         _add_noise(
                             flag, words.reshape(_TILE), start, k * _TILE, a, b,
-                            value[m, run_population[r], _NOISE_P], factor, slots[_NOISE_P],
+                            value[m, run_population[r], _NOISE_P], factor, shift, slots[_NOISE_P],
                         )  # fmt: skip
                         a = b
                         r += a == run_stop[r]
@@ -159,12 +160,12 @@ def advance(
 
 
 @njit(cache=True)
-def _add_noise(flag, word, base, offset, a, b, probability, factor, slot):
+def _add_noise(flag, word, base, offset, a, b, probability, factor, shift, slot):
     """Noise spikes of the neurons `a` to `b`: a uniform variate below their probability."""
     for i in range(a, b):
         k = i - base
         u = np.float32(np.int32(word[k - offset] >> np.uint32(8))) * np.float32(2.0**-24)
-        flag[k] |= np.uint8(u < np.float32(_at(probability, slot, factor, i)))
+        flag[k] |= np.uint8(u < np.float32(_at(probability, slot, factor, i + shift)))
 
 
 @njit(cache=True)
@@ -216,10 +217,10 @@ def _at(scalar, slot, factor, i):
 
 @njit(cache=True)
 def _substep(
-    v, ou, j, refractory, m, p, factor, z, flag, base, a, b, h_t, ca, ampa, nmda, gaba_a, gaba_b,
-    background, calcium, dopamine, adaptation, slots,
+    v, ou, j, refractory, m, p, factor, shift, z, flag, base, a, b, h_t, ca, ampa, nmda, gaba_a,
+    gaba_b, background, calcium, dopamine, adaptation, slots,
 ):  # fmt: skip
-    """One sub-step of the neurons `a` to `b`, all of one population.
+    """One sub-step of the neurons `a` to `b`, which share the values of a population.
 
         I_ou += (1 - e^(-h/tau)) (mean - I_ou) + sigma sqrt(1 - e^(-2h/tau)) z
         V    += h/C [ g_L (V_L - V) + I_ext + I_ou + sum_u g_u (V_u - V) J_u ]
@@ -253,52 +254,52 @@ def _substep(
         s_ca_decay, s_ca_kick,
     ) = slots  # fmt: skip
     for i in range(np.uint64(a), np.uint64(b)):
-        k = np.uint64(i - base)
+        k, w = np.uint64(i - base), np.uint64(i + shift)
         resting = refractory[m, i] > 0
         left = np.uint16(refractory[m, i] - np.uint16(resting))
-        reset = _at(v_reset, s_v_reset, factor, i)
+        reset = _at(v_reset, s_v_reset, factor, w)
         x = reset if resting else v[m, i]
-        current = _at(i_ext, s_i_ext, factor, i)
+        current = _at(i_ext, s_i_ext, factor, w)
         if background is not None:
-            noise = ou[m, i] + _at(rate, s_rate, factor, i) * (
-                _at(mean, s_mean, factor, i) - ou[m, i]
+            noise = ou[m, i] + _at(rate, s_rate, factor, w) * (
+                _at(mean, s_mean, factor, w) - ou[m, i]
             )
-            noise = noise + _at(kick, s_kick, factor, i) * real(z[k])
+            noise = noise + _at(kick, s_kick, factor, w) * real(z[k])
             ou[m, i] = noise
             current = current + noise
         if ampa is not None:
-            current += _at(g0, s_g0, factor, i) * (_at(e0, s_e0, factor, i) - x) * j[0][m, i]
-            j[0][m, i] *= _at(d0, s_d0, factor, i)
+            current += _at(g0, s_g0, factor, w) * (_at(e0, s_e0, factor, w) - x) * j[0][m, i]
+            j[0][m, i] *= _at(d0, s_d0, factor, w)
         if nmda is not None:
-            current += _at(g1, s_g1, factor, i) * (_at(e1, s_e1, factor, i) - x) * j[1][m, i]
-            j[1][m, i] *= _at(d1, s_d1, factor, i)
+            current += _at(g1, s_g1, factor, w) * (_at(e1, s_e1, factor, w) - x) * j[1][m, i]
+            j[1][m, i] *= _at(d1, s_d1, factor, w)
         if gaba_a is not None:
-            current += _at(g2, s_g2, factor, i) * (_at(e2, s_e2, factor, i) - x) * j[2][m, i]
-            j[2][m, i] *= _at(d2, s_d2, factor, i)
+            current += _at(g2, s_g2, factor, w) * (_at(e2, s_e2, factor, w) - x) * j[2][m, i]
+            j[2][m, i] *= _at(d2, s_d2, factor, w)
         if gaba_b is not None:
-            current += _at(g3, s_g3, factor, i) * (_at(e3, s_e3, factor, i) - x) * j[3][m, i]
-            j[3][m, i] *= _at(d3, s_d3, factor, i)
+            current += _at(g3, s_g3, factor, w) * (_at(e3, s_e3, factor, w) - x) * j[3][m, i]
+            j[3][m, i] *= _at(d3, s_d3, factor, w)
         if calcium is not None:
-            flow = _at(g_t, s_g_t, factor, i) * (_at(e_t, s_e_t, factor, i) - x) * h_t[m, i]
-            current += flow if x >= _at(v_h, s_v_h, factor, i) else real(0)
+            flow = _at(g_t, s_g_t, factor, w) * (_at(e_t, s_e_t, factor, w) - x) * h_t[m, i]
+            current += flow if x >= _at(v_h, s_v_h, factor, w) else real(0)
         if dopamine is not None:
-            current += _at(g_da, s_g_da, factor, i) * (_at(e_da, s_e_da, factor, i) - x)
+            current += _at(g_da, s_g_da, factor, w) * (_at(e_da, s_e_da, factor, w) - x)
         if adaptation is not None:
-            current += _at(g_ahp, s_g_ahp, factor, i) * (_at(e_k, s_e_k, factor, i) - x) * ca[m, i]
-        leak = _at(g_l, s_g_l, factor, i) * (_at(v_l, s_v_l, factor, i) - x)
-        y = x + _at(h_over_c, s_h_over_c, factor, i) * (leak + current)
+            current += _at(g_ahp, s_g_ahp, factor, w) * (_at(e_k, s_e_k, factor, w) - x) * ca[m, i]
+        leak = _at(g_l, s_g_l, factor, w) * (_at(v_l, s_v_l, factor, w) - x)
+        y = x + _at(h_over_c, s_h_over_c, factor, w) * (leak + current)
         y = reset if left > 0 else y
-        threshold = _at(v_th, s_v_th, factor, i)
+        threshold = _at(v_th, s_v_th, factor, w)
         fires = y >= threshold
         shown = threshold if fires else y
         v[m, i] = shown
-        refractory[m, i] = np.uint16(_at(pause, s_pause, factor, i)) if fires else left
+        refractory[m, i] = np.uint16(_at(pause, s_pause, factor, w)) if fires else left
         flag[k] |= np.uint8(fires)
         if calcium is not None:
             h = h_t[m, i]
-            fallen = h * _at(h_decay, s_h_decay, factor, i)
-            risen = h + _at(h_rate, s_h_rate, factor, i) * (real(1) - h)
-            h_t[m, i] = fallen if shown >= _at(v_h, s_v_h, factor, i) else risen
+            fallen = h * _at(h_decay, s_h_decay, factor, w)
+            risen = h + _at(h_rate, s_h_rate, factor, w) * (real(1) - h)
+            h_t[m, i] = fallen if shown >= _at(v_h, s_v_h, factor, w) else risen
         if adaptation is not None:
-            kick_ca = _at(ca_kick, s_ca_kick, factor, i) if fires else real(0)
-            ca[m, i] = ca[m, i] * _at(ca_decay, s_ca_decay, factor, i) + kick_ca
+            kick_ca = _at(ca_kick, s_ca_kick, factor, w) if fires else real(0)
+            ca[m, i] = ca[m, i] * _at(ca_decay, s_ca_decay, factor, w) + kick_ca

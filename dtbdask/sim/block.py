@@ -23,6 +23,7 @@ from dtbdask.sim.currents import BACKGROUND, MEMORIES, begun, begun_in
 from dtbdask.sim.delays import Delays
 from dtbdask.sim.edges import Edges, collect
 from dtbdask.sim.model import coefficients, receptors
+from dtbdask.sim.neuronwise import Table, neuronwise
 from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.state import Field, State, Stride
 
@@ -125,16 +126,16 @@ class Block:
         arrived = np.zeros((threads, cpu_machine.LINE), np.int64)
         room = n_steps * np.diff(self.bounds) * spikes
         logs = [np.empty(n, np.uint32) for n in room]  # touched as far as they are filled
-        state, c, edges = self.state, self.coefficients, self.edges
+        state, edges, (features, *table) = self.state, self.edges, self._table()
         lists = (self.fired, self._next_fired, self.n_fired, self._next_n_fired)
 
         def work(part: int) -> None:
             kernel(
-                c.features, part, arrived, (count, logs[part], n_log[part], spent[part]),
+                features, part, arrived, (count, logs[part], n_log[part], spent[part]),
                 (edges.indptr[part], edges.target, edges.weight, edges.inhibitory),
                 None if self.delays is None else tuple(self.delays), lists,
                 (state.kick, state.v, state.ou, state.j, state.refractory, state.h_t, state.ca),
-                (c.value, c.factor, self.stretch_stop, self.stretch_population),
+                tuple(table),
                 (self.bounds, self.tiles, self.spec.first_member, self._key),
                 (self.step_index, n_steps, self.spec.t_steps, self._scale),
                 (self.script.step, self.script.neuron), (self.run_stop, self.run_population),
@@ -363,6 +364,17 @@ class Block:
         alike = np.concatenate([[0], np.cumsum(~same)])  # number of the set of each population
         self.stretch_stop, _ = _runs(alike[self.population])
         self.stretch_population = self.population[self.stretch_stop - 1]
+        self.neuronwise: Table | None = None
+        if group is None and self.spec.device == "cpu":
+            self.neuronwise = neuronwise(self.coefficients, self.population, self.stretch_stop.size)
+
+    def _table(self) -> Table:
+        """What the kernels take of the coefficients."""
+        c, table = self.coefficients, self.neuronwise
+        if table is None:
+            stretches = self.stretch_stop, self.stretch_population
+            return Table(c.features, c.value, c.factor, *stretches)
+        return table._replace(features=c.features._replace(slots=table.features.slots))
 
     def _own(self, values: Mapping[str, Floats]) -> dict[str, Floats]:
         """Of values of all neurons those of this block."""
@@ -462,12 +474,11 @@ class Block:
         cpu_delays.deliver_delayed(kick, fired, n_fired, bounds, *wires, step, *self.delays)
 
     def _integrate(self, part: int, t_steps: int) -> None:
-        state, c = self.state, self.coefficients
+        state, (features, *table) = self.state, self._table()
         kick = state.kick[self.step_index % self.n_slots]
-        cpu.integrate(c.features)(
-            state.v, state.ou, state.j, state.refractory, kick, c.value, c.factor,
-            self.stretch_stop, self.stretch_population, part, self.bounds, self.tiles,
-            self.spec.first_member, self._key, self.step_index, t_steps, self._scale,
+        cpu.integrate(features)(
+            state.v, state.ou, state.j, state.refractory, kick, *table, part, self.bounds,
+            self.tiles, self.spec.first_member, self._key, self.step_index, t_steps, self._scale,
             self._next_fired, self._next_n_fired, state.h_t, state.ca,
             self.script.at(self.step_index),
         )  # fmt: skip

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from dtbdask.graph.population import Populations
@@ -41,6 +40,8 @@ class Constants(NamedTuple):
 CONSTANTS = Constants()
 FLOOR = 1e-5
 """Smallest activity, spikes per neuron and ms; also the smallest f, v and q after an update."""
+PIECE = 2**15
+"""Values of activity that are made at once: they stay in the cache."""
 
 
 @dataclass
@@ -124,11 +125,9 @@ class Haemodynamics:
     """
 
     def __init__(self, populations: Populations, members: int, dt_ms: float) -> None:
-        n_populations, n_voxels = populations.voxel.size, int(populations.voxel.max()) + 1
-        ones = np.ones(n_populations)
-        where = (np.arange(n_populations), populations.voxel)
-        self._into = sp.csr_array((ones, where), shape=(n_populations, n_voxels))
-        self._neurons = populations.size @ self._into
+        self._voxel, n_voxels = populations.voxel, int(populations.voxel.max()) + 1
+        neurons = np.bincount(self._voxel, weights=populations.size, minlength=n_voxels)
+        self._per = np.asarray(neurons * dt_ms, dtype=np.float64)
         self._dt_ms = dt_ms
         self.balloon = Balloon.at_rest(members, n_voxels)
         self.activity = np.zeros((members, n_voxels))
@@ -150,13 +149,18 @@ class Haemodynamics:
         (frame, member, voxel) float64
             BOLD at the end of each frame that ends in these steps.
         """
-        steps, members, _ = count.shape
-        spikes = (count.reshape(steps * members, -1) @ self._into).reshape(steps, members, -1)
-        activity = spikes / (self._neurons * self._dt_ms)
-        self.activity = activity[-1]
-        return self.balloon.advance(
-            activity, self._dt_ms, first_step=first_step, frame_steps=frame_steps
-        )
+        members, n_voxels = self.activity.shape
+        piece = np.empty((max(1, PIECE // (members * n_voxels)), members, n_voxels))
+        bold = []
+        for low in range(0, len(count), len(piece)):
+            activity = piece[: len(count) - low]
+            cpu.activity(activity, count[low : low + len(piece)], self._voxel, self._per)
+            self.activity = activity[-1].copy()
+            first = first_step + low
+            bold.append(self.balloon.advance(
+                activity, self._dt_ms, first_step=first, frame_steps=frame_steps
+            ))  # fmt: skip
+        return np.concatenate(bold)
 
 
 def extraction(f: Floats) -> Floats:

@@ -91,7 +91,7 @@ class _Driven:
         self._at = np.flatnonzero(drive.reached[drive.group])
         self._of = drive.group[self._at]
         self._current, self._tau = (self._base(name) for name in ("i_ext", "ou_tau"))
-        self._stretches = block.stretch_stop, block.stretch_population
+        self._stretches = block.stretch_stop, block.stretch_population, block.neuronwise
         block.join(drive.group)
         value = np.array(self._before.value)
         self._now = replace(self._before, value=value)
@@ -116,7 +116,8 @@ class _Driven:
     def end(self) -> None:
         """Give the block its own coefficients back."""
         self._block.coefficients = self._before
-        self._block.stretch_stop, self._block.stretch_population = self._stretches
+        block = self._block
+        block.stretch_stop, block.stretch_population, block.neuronwise = self._stretches
 
     def _begin(self) -> None:
         """Have the background go on from now, without the drive too: what is left of it decays."""

@@ -21,6 +21,7 @@ from dtbdask.graph.partition import Partition
 from dtbdask.graph.ranges import spread
 from dtbdask.kernels import RECEPTORS
 from dtbdask.sim import checkpoint
+from dtbdask.sim.abreast import Abreast
 from dtbdask.sim.admission import check_network, check_room, divided, divided_again, undivided
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.changes import Change
@@ -60,7 +61,8 @@ class Session:
         Seed of the noise.
     members : int
         Ensemble members: they share the wiring and differ in noise and parameters. With a client,
-        members are divided among the workers; otherwise the neurons are.
+        members are divided among the workers; otherwise the neurons are. In this process members
+        are divided among the threads.
     blocks : int, optional
         Number of blocks the neurons are divided into; by default one for each worker, or one.
     partition : {"auto", "metis", "greedy", "contiguous"} or Partition
@@ -151,18 +153,21 @@ class Session:
         if self.members == 1:
             specs = [BlockSpec(network, ranges, **common) for ranges in self.partition.ranges]
         else:
-            n_gangs = min(self.members, 1 if where is None else len(where))
+            n_gangs = min(self.members, common["threads"] if where is None else len(where))
             cuts = [self.members * k // n_gangs for k in range(n_gangs + 1)]
+            each = common["threads"] // n_gangs if where is None else common["threads"]
             specs = [
-                BlockSpec.whole(network, first_member=low, members=high - low, **common)
+                BlockSpec.whole(network, first_member=low, members=high - low,
+                                **{**common, "threads": each})
                 for low, high in pairwise(cuts)
-            ]
+            ]  # fmt: skip
         if self.device == "cpu":
             alone = self.partition.n_blocks if self.members == 1 else 1
-            members = max(spec.members for spec in specs)
+            members = self.members if where is None else max(spec.members for spec in specs)
             check_room(network, client, alone, common["threads"], members, self.dtype)
         if where is None:
-            self._crew = Here(specs, self.partition, self._asked)
+            abreast = len(specs) > self.partition.n_blocks
+            self._crew = (Abreast if abreast else Here)(specs, self.partition, self._asked)
         else:
             self._crew = Workers(specs, self.partition, client, where, self._asked)
         self.exchange = self._crew.exchange

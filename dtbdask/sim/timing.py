@@ -23,8 +23,9 @@ class Timing:
     n_steps : int
         Since the blocks were made.
     seconds : (block, part) float64, s
-        On each of `PARTS`, by each block, or each worker of an ensemble; of several threads the
-        mean. Blocks of one process have equal shares of its `record`; on a device all is `record`.
+        On each of `PARTS`, by each block, or by each worker or thread of an ensemble; of several
+        threads of a block the mean. Blocks of one process have equal shares of its `record`; on a
+        device all is `record`.
     """
 
     n_steps: int

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from dtbdask.assim import analysis
 from dtbdask.assim.analysis import NUGGET, Analysis, kriging
+from dtbdask.assim.arrays import is_lazy
 from dtbdask.assim.filters import denkf, dhmda, etkf
 from dtbdask.assim.local import letkf
 from dtbdask.assim.walk import connectome_correlation
@@ -127,3 +129,28 @@ WRONG = {
 def test_a_wrong_analysis_is_refused(wrong, told):
     with pytest.raises(InputError, match=told):
         analysed(**wrong)
+
+
+# Many voxels
+
+
+@pytest.mark.parametrize("observed", [ALL, SOME], ids=["all", "some"])
+@pytest.mark.parametrize("method", ["etkf", "denkf", "enkf", "dhmda", "letkf"])
+@pytest.mark.parametrize("voxels", [1, 2, 3])
+def test_in_pieces_of_voxels_it_is_the_same(monkeypatch, method, observed, voxels):
+    """On Dask arrays, as of thousands of voxels, whatever the pieces."""
+    options = {"taper": WIRED.clip(0, 1)} if method == "letkf" else {"correlation": WIRED}
+    meant = analysed(method, observed, **options)
+    pieces = []
+
+    def noted(state):
+        pieces.append(state.numblocks if is_lazy(state) else None)
+        return computed(state)
+
+    computed = analysis._computed
+    monkeypatch.setattr(analysis, "_computed", noted)
+    monkeypatch.setattr(analysis, "PIECE", 8 * K * N * voxels)
+    found = analysed(method, observed, **options)
+    n = len(ALL) if method == "letkf" else len(observed)
+    assert pieces == [(1, -(-n // voxels), 1)]
+    np.testing.assert_allclose(found, meant, rtol=1e-12, atol=1e-14)

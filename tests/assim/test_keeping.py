@@ -170,3 +170,48 @@ def test_a_fit_goes_on_without_the_worker_that_was_killed(
     assert (made["bold_forecast"][8] != meant["bold_forecast"][8]).any()
     spread = [float(x["bold_forecast"][8:].std("member").mean()) for x in (made, meant)]
     assert 0.5 < spread[0] / spread[1] < 2
+
+
+@pytest.fixture
+def ten():
+    """Ten workers, all in this process."""
+    with (
+        dask.config.set(CONFIGURATION),
+        LocalCluster(
+            n_workers=10, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def test_a_tenth_of_the_members_is_lost_with_its_worker_and_none_is_a_copy(
+    network, seen, ten, tmp_path, monkeypatch, caplog
+):
+    """Every member goes on with what the filter knows of it, so that the spread stays honest."""
+    options = {**ALL, "members": 10, "checkpoint_every": None}
+    few = Observation(seen.y[:10], seen.error, seen.tr_s)
+    forecast, frames = Ensemble.forecast, []
+
+    def struck(self):
+        frames.append(1)
+        if len(frames) == 6:
+            assert [told.shape[1] for told in self.session._crew.call("balloon")] == [3] * 10
+            at = self.session.workers[4]
+            lost = next(one for one in ten.cluster.workers.values() if one.address == at)
+            ten.sync(lost.close, timeout=0, executor_wait=False, reason="struck")
+        return forecast(self)
+
+    meant = assimilate(network, few, to=tmp_path / "meant", **options)
+    monkeypatch.setattr(Ensemble, "forecast", struck)
+    with caplog.at_level(logging.WARNING):
+        made = assimilate(network, few, ten, to=tmp_path / "fit", **options)
+    assert "all 30 members go on, on 9 workers" in caplog.text
+    for name in ("bold_forecast", "parameter_value", "bold_ahead"):
+        np.testing.assert_array_equal(made[name][:4], meant[name][:4], err_msg=name)
+        assert np.isfinite(made[name]).all()
+    h = made["parameter_value"].isel(frame=-1).values.reshape(10, -1)
+    assert len(np.unique(h, axis=0)) == 10
+    for name in ("bold_forecast", "parameter_value"):
+        one, other = (fit[name][5:].values.std(axis=1).mean() for fit in (made, meant))
+        assert one == pytest.approx(other, rel=0.3), name
