@@ -32,12 +32,10 @@ class Abreast:
     def __init__(
         self, specs: list[BlockSpec], partition: Partition, exchange: str = "auto"
     ) -> None:
-        self.exchange = chosen(exchange, partition.n_blocks, None, [])
-        self._gangs: list[Gang] = []
-        for spec in specs:
-            gang = Gang.local([spec], partition)
-            gang.blocks[0].edges = (self._gangs or [gang])[0].blocks[0].edges
-            self._gangs.append(gang)
+        self.exchange = chosen(exchange, partition.n_blocks, [], list)
+        self._gangs = [Gang.local(specs[:1], partition)]
+        edges = self._gangs[0].blocks[0].edges
+        self._gangs += [Gang.local([spec], partition, edges) for spec in specs[1:]]
         self._pool = ThreadPoolExecutor(len(specs))
 
     def call(self, method: str, *arguments: Any) -> list[Any]:

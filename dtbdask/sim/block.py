@@ -40,6 +40,8 @@ class Block:
     Parameters
     ----------
     spec : BlockSpec
+    edges : Edges, optional
+        Of a block with the same neurons and threads, to be shared.
 
     Attributes
     ----------
@@ -53,7 +55,7 @@ class Block:
         On delivery, neurons, swaps and waiting; of several threads the mean, or the first's.
     """
 
-    def __init__(self, spec: BlockSpec) -> None:
+    def __init__(self, spec: BlockSpec, edges: Edges | None = None) -> None:
         self.spec = spec
         self.step_index = 0
         members, populations = spec.members, spec.network.populations
@@ -66,7 +68,7 @@ class Block:
         self.script = read_script(spec.network, spec.ranges)
         self.begun: frozenset[str] = frozenset()
         self._use(spec.network.parameters, {})
-        self.edges: Any = self._collect()
+        self.edges: Any = self._collect() if edges is None else edges
         self.n_slots = longest_delay(populations)
         self.delays: Delays | None = None
         if self.n_slots > 1:

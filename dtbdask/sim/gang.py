@@ -24,6 +24,7 @@ from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.changes import Change, Held
 from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.drive import Drive, driven
+from dtbdask.sim.edges import Edges
 from dtbdask.sim.exchange import Exchange, Loopback
 from dtbdask.sim.march import March, marching
 from dtbdask.sim.observe import Observer, Seen
@@ -86,12 +87,15 @@ class Gang:
         The end of each.
     partition : Partition
         What all blocks of the network own, in other processes too.
+    edges : Edges, optional
+        Of a block of this process with the same neurons and threads, to be shared.
     """
 
     def __init__(
-        self, specs: list[BlockSpec], exchanges: list[Exchange], partition: Partition
-    ) -> None:
-        self.blocks = [live(spec) for spec in specs]
+        self, specs: list[BlockSpec], exchanges: list[Exchange], partition: Partition,
+        edges: Edges | None = None,
+    ) -> None:  # fmt: skip
+        self.blocks = [live(spec, edges) for spec in specs]
         for block in self.blocks:
             block.settle()  # has the kernels compiled before any peer waits
         self._raster = Raster(self.blocks)
@@ -110,9 +114,11 @@ class Gang:
         self._left = False
 
     @classmethod
-    def local(cls, specs: list[BlockSpec], partition: Partition) -> Gang:
+    def local(
+        cls, specs: list[BlockSpec], partition: Partition, edges: Edges | None = None
+    ) -> Gang:
         """All blocks of a network in this process."""
-        gang = cls(specs, list(Loopback.ring(len(specs))), partition)
+        gang = cls(specs, list(Loopback.ring(len(specs))), partition, edges)
         gang.introduce()
         return gang
 
@@ -375,10 +381,10 @@ def _ends(n_steps: int, drive: Drive | None) -> Ints:
     return np.union1d(changes, [n_steps])
 
 
-def live(spec: BlockSpec) -> Block:
-    """The block of a spec, on the device it asks for."""
+def live(spec: BlockSpec, edges: Edges | None = None) -> Block:
+    """The block of a spec, on the device it asks for; on a CPU it may share its edges."""
     if spec.device == "cpu":
-        return Block(spec)
+        return Block(spec, edges)
     from dtbdask.sim.cuda_block import CudaBlock
 
     return CudaBlock(spec)

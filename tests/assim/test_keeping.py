@@ -14,6 +14,7 @@ from dtbdask.assim.cycle import assimilate, open_posterior, resume_fit
 from dtbdask.assim.ensemble import Ensemble
 from dtbdask.assim.observe import Observation
 from dtbdask.assim.walk import Walk
+from dtbdask.cluster import connect
 from dtbdask.errors import InputError, StoreError, StoreExistsError
 from dtbdask.graph.build import build
 from dtbdask.sim.moments import beside
@@ -175,13 +176,7 @@ def test_a_fit_goes_on_without_the_worker_that_was_killed(
 @pytest.fixture
 def ten():
     """Ten workers, all in this process."""
-    with (
-        dask.config.set(CONFIGURATION),
-        LocalCluster(
-            n_workers=10, threads_per_worker=1, processes=False, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with connect("local", workers=10, processes=False) as client:
         yield client
 
 
