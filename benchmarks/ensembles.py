@@ -10,6 +10,7 @@ python -m benchmarks.ensembles
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,13 @@ from dtbdask.sim.session import Session
 NEURONS, MEMBERS, STEPS, ROUNDS = 50_000, 4, 300, 15
 
 
+def _stay(core: int) -> None:
+    """Have a worker stay on a core, with all its threads."""
+    cores = sorted(os.sched_getaffinity(0))
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(thread), {cores[core % len(cores)]})
+
+
 def main() -> None:
     """Print a table."""
     quiet()
@@ -35,11 +43,14 @@ def main() -> None:
         brain = synthetic_connectome(VOXELS)
         network = build(brain, f"{folder}/net.zarr", neurons=NEURONS, degree=DEGREE, seed=1)
 
-        def session(workers: int) -> Any:
-            client = stack.enter_context(connect("local", workers=workers))
+        def session(*cores: int) -> Any:
+            client = stack.enter_context(connect("local", workers=len(cores)))
+            workers = client.scheduler_info(n_workers=-1)["workers"]
+            for core, where in zip(cores, workers, strict=True):
+                client.run(_stay, core, workers=[where])
             return stack.enter_context(Session(network, client, seed=1, members=MEMBERS))
 
-        alone, copy, divided = session(1), session(1), session(2)
+        alone, copy, divided = session(0), session(1), session(0, 1)
         ways = {"one worker": [alone], "two workers": [divided], "two copies": [alone, copy]}
         took: dict[str, list[float]] = {name: [] for name in ways}
         with ThreadPoolExecutor(2) as pool:
