@@ -141,9 +141,10 @@ def _count(writers: list[_Writer], step: Ints, neuron: Ints) -> None:
         count = np.bincount(key, minlength=rows * finest.columns).reshape(rows, -1)
         at = end
         for writer in writers:
-            gap = writer.columns * (1 << 2 * (writer.level.b - finest.level.b)) - finest.columns
-            whole = np.pad(count, ((0, 0), (0, gap))) if gap else count
-            writer.add(first, whole.reshape(rows, writer.columns, -1).sum(axis=2))
+            if writer is not finest:  # four bins at a time: those of the writer before
+                gap = 4 * writer.columns - count.shape[1]
+                count = np.pad(count, ((0, 0), (0, gap))).reshape(rows, writer.columns, 4).sum(2)
+            writer.add(first, count)
 
 
 class _Writer:
