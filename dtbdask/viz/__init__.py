@@ -14,10 +14,21 @@ from typing import TYPE_CHECKING
 from dtbdask.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from dtbdask.viz.app.server import check_address as check_address
+    from dtbdask.viz.app.server import serve as serve
+    from dtbdask.viz.app.study import Study as Study
     from dtbdask.viz.bold import bold_traces as bold_traces
+    from dtbdask.viz.brain import brain_points as brain_points
+    from dtbdask.viz.brain import brain_slices as brain_slices
+    from dtbdask.viz.brain import glass_brain as glass_brain
+    from dtbdask.viz.comparison import fc_comparison as fc_comparison
+    from dtbdask.viz.comparison import rate_scatter as rate_scatter
     from dtbdask.viz.connectivity import connectivity_matrix as connectivity_matrix
     from dtbdask.viz.connectivity import functional_connectivity as functional_connectivity
     from dtbdask.viz.export import save as save
+    from dtbdask.viz.matrices import population_matrix as population_matrix
+    from dtbdask.viz.matrices import voxel_matrix as voxel_matrix
+    from dtbdask.viz.matrices import zoom_matrix as zoom_matrix
     from dtbdask.viz.page import Section as Section
     from dtbdask.viz.page import write_report as write_report
     from dtbdask.viz.parameters import parameter_error_curve as parameter_error_curve
@@ -28,6 +39,10 @@ if TYPE_CHECKING:
     from dtbdask.viz.rates import region_rates as region_rates
     from dtbdask.viz.spikes import raster as raster
     from dtbdask.viz.standard import report as report
+    from dtbdask.viz.traces import membrane_traces as membrane_traces
+    from dtbdask.viz.traces import receptor_currents as receptor_currents
+    from dtbdask.viz.traces import region_curves as region_curves
+    from dtbdask.viz.zoom import zoom_raster as zoom_raster
 
 _MODULE_OF = {
     "connectivity_matrix": "connectivity",
@@ -40,6 +55,21 @@ _MODULE_OF = {
     "parameter_traces": "parameters",
     "twin_recovery": "parameters",
     "parameter_error_curve": "parameters",
+    "fc_comparison": "comparison",
+    "rate_scatter": "comparison",
+    "zoom_raster": "zoom",
+    "zoom_matrix": "matrices",
+    "population_matrix": "matrices",
+    "voxel_matrix": "matrices",
+    "brain_points": "brain",
+    "glass_brain": "brain",
+    "brain_slices": "brain",
+    "region_curves": "traces",
+    "membrane_traces": "traces",
+    "receptor_currents": "traces",
+    "Study": "app.study",
+    "check_address": "app.server",
+    "serve": "app.server",
     "save": "export",
     "Section": "page",
     "write_report": "page",

@@ -143,6 +143,16 @@ class SpikeSource:
         found: Ints = np.searchsorted(self.first + self.size, neuron, side="right")
         return found
 
+    def readable(self, time_s: tuple[float, float]) -> tuple[float, float]:
+        """All of a range of time, or its last part where there is no pyramid and it is too much."""
+        low, high = sorted(t / self.dt_s - self.first_step for t in time_s)
+        start, stop = _clipped(low, high, self.n_steps)
+        last = self._stop[stop]
+        if self.pyramid is not None or last - self._stop[start] <= READ:
+            return time_s
+        start = min(int(np.searchsorted(self._stop, last - READ)), stop - 1)
+        return ((self.first_step + start) * self.dt_s, (self.first_step + stop) * self.dt_s)
+
     def read(self, time_s: tuple[float, float], neurons: tuple[float, float]) -> Spikes | View:
         """Spikes of a view if they are few, else counts in bins.
 

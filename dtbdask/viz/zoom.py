@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dtbdask.viz import style
 from dtbdask.viz.regions import ticks
-from dtbdask.viz.source import SpikeSource, Spikes
+from dtbdask.viz.source import Spikes, SpikeSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def zoom_raster(
     Raises
     ------
     InputError
-        No spikes were recorded, or there are too many without a pyramid.
+        No spikes were recorded.
     StoreError
         Not a recording, or damaged.
     """
@@ -93,9 +93,11 @@ def draw(
         As of `zoom_raster`.
     """
     low, high = min(neurons), max(neurons)
-    seen = source.read(time_s, (low + 0.5, high + 0.5))
+    there = source.readable(time_s)
+    seen = source.read(there, (low + 0.5, high + 0.5))
+    points = _points(source, seen if isinstance(seen, Spikes) else None, regions)
     if isinstance(seen, Spikes):
-        title = f"{seen.step.size:,} spikes"
+        title = f"{sum(len(cloud) for cloud in points):,} spikes"
         picture, top = np.full((2, 2), NOTHING, np.float32), 1.0
     else:
         title = (
@@ -104,17 +106,19 @@ def draw(
         )
         picture = _rates(source, seen, regions)
         top = float(np.nanmax(picture, initial=0.0)) or 1.0
+    if there != time_s:
+        title += f"; of the last {_length(there[1] - there[0])}, as no pyramid was built"
     left, right = (source.first_step * source.dt_s + step * source.dt_s for step in seen.steps)
     image = hv.Image(
         picture, [style.TIME, NEURON], RATE,
         bounds=(left, seen.neurons[0] - 0.5, right, seen.neurons[1] - 0.5),
     )  # fmt: skip
     style.image(image, cmap=style.SEQUENTIAL, clim=(0.0, top))
-    image.opts(backend="bokeh", clipping_colors={"NaN": style.ABSENT, "min": "#ffffff"})
-    layers = [image]
-    layers += _points(source, seen if isinstance(seen, Spikes) else None, regions)
+    for backend in ("bokeh", "matplotlib"):
+        image.opts(backend=backend, clipping_colors={"NaN": style.ABSENT, "min": "#ffffff"})
+    image.opts(backend="matplotlib", colorbar=False)
     return style.panel(
-        hv.Overlay(layers), title, height=420, xlim=tuple(sorted(time_s)), ylim=(low, high),
+        hv.Overlay([image, *points]), title, height=420, xlim=tuple(sorted(time_s)), ylim=(low, high),
         yticks=region_ticks(source, low, high), invert_yaxis=True,
         xlabel=style.TIME.pprint_label, ylabel=NEURON.label, show_legend=False,
     )  # fmt: skip
@@ -159,9 +163,7 @@ def _within(
     return np.interp(stop, edge, before) > np.interp(start, edge, before)
 
 
-def _points(
-    source: SpikeSource, spikes: Spikes | None, regions: Sequence[int]
-) -> list[hv.Points]:
+def _points(source: SpikeSource, spikes: Spikes | None, regions: Sequence[int]) -> list[hv.Points]:
     """Excitatory and inhibitory points."""
     step = neuron = np.zeros(0, np.int64)
     if spikes is not None:

@@ -1,0 +1,277 @@
+"""The stores that are looked at: opened by what they are, and read again while they grow."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from dtbdask import schema
+from dtbdask.brain.connectome import read_connectome
+from dtbdask.errors import DTBDaskError, InputError, StoreError
+from dtbdask.graph.network import Network, open_network
+from dtbdask.sim.recording import Recording
+from dtbdask.viz.source import SpikeSource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+logger = logging.getLogger(__name__)
+
+REFRESH_S = 1.0
+"""Time between two looks at a store that grows."""
+MOST_RUNS = 2
+"""Recordings that can be compared."""
+
+
+@dataclass
+class Run:
+    """A recording, finished or still being written.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    data : xarray.Dataset
+        What is there, lazy.
+    spikes : SpikeSource or None
+    version : int
+        Grows with every step that is added.
+    finished : bool
+    speed : float
+        Seconds on the clock for a second of biological time, of late; NaN where nothing moves.
+    """
+
+    path: Path
+    data: xr.Dataset = field(init=False)
+    spikes: SpikeSource | None = field(init=False, default=None)
+    version: int = field(init=False, default=-1)
+    finished: bool = field(init=False, default=False)
+    speed: float = field(init=False, default=float("nan"))
+
+    def __post_init__(self) -> None:
+        self._seen: tuple[float, float] | None = None
+        self.refresh()
+
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """First and last time that the whole recording will have."""
+        first, n = int(self.data.attrs["first_step"]), int(self.data.attrs["n_steps"])
+        dt = float(self.data.attrs["dt_ms"]) / 1e3
+        return first * dt, (first + n) * dt
+
+    @property
+    def there_s(self) -> float:
+        """Last time that is there."""
+        steps = self.data.sizes.get("step", 0)
+        bins = self.data.sizes.get("bin", 0) * int(self.data.attrs.get("bin_steps", 1))
+        dt = float(self.data.attrs["dt_ms"]) / 1e3
+        return (int(self.data.attrs["first_step"]) + max(steps, bins)) * dt
+
+    def refresh(self) -> None:
+        """Take up what was written since."""
+        if self.finished:
+            return
+        recording = Recording(self.path, live=True)
+        self.finished = recording.finished
+        data = Recording(self.path, live=not self.finished).to_xarray()
+        rows = sum(n for dim, n in data.sizes.items() if dim in ("step", "bin", "frame", "spike"))
+        if rows == self.version and not self.finished:
+            return
+        self.data, self.version = data, rows + self.finished
+        if self.spikes is not None:
+            self.spikes.refresh()
+        elif "spike_neuron" in data:
+            self.spikes = SpikeSource.open(self.path)
+        now = (time.monotonic(), self.there_s)
+        if self._seen is not None and now[1] > self._seen[1] and not self.finished:
+            self.speed = (now[0] - self._seen[0]) / (now[1] - self._seen[1])
+        self._seen = now
+
+
+@dataclass
+class Fit:
+    """A posterior, finished or still being assimilated.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    data : xarray.Dataset
+    version : int
+    finished : bool
+    n_frames : int
+        That it will have.
+    """
+
+    path: Path
+    data: xr.Dataset = field(init=False)
+    version: int = field(init=False, default=-1)
+    finished: bool = field(init=False, default=False)
+    n_frames: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take up what was written since."""
+        if self.finished:
+            return
+        self.finished = schema.read_root(self.path).get("status") == "complete"
+        data = read_posterior(self.path)
+        self.n_frames = int(data.attrs["n_frames"])
+        self.data, self.version = data, data.sizes["frame"] + self.finished
+
+
+def read_posterior(path: Path) -> xr.Dataset:
+    """A posterior as far as it is there: whole chunks of one that is still written.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    StoreError
+        Not a posterior, or damaged.
+    """
+    import dask.array as da
+
+    group = schema.open_store(path, "posterior", status="any")
+    root = schema.root_of(group)
+    arrays: dict[str, Any] = {
+        name: group[name] for name in schema.POSTERIOR if name in group
+    }  # fmt: skip
+    growing = {n: a for n, a in arrays.items() if "frame" in schema.POSTERIOR[n].dims}
+    if "bold_observed" not in growing:
+        raise StoreError(f"{path}: no bold_observed yet; the fit has only just begun")
+    total = int(growing["bold_observed"].shape[0])
+    there = min(
+        min(int(a.shape[0]), int(a.chunks[0]) * int(a.nchunks_initialized) // _columns(a))
+        for a in growing.values()
+    )
+    data = {
+        name: (
+            schema.POSTERIOR[name].dims,
+            da.from_zarr(array)[:there] if name in growing else da.from_zarr(array),
+            {"units": schema.POSTERIOR[name].unit},
+        )
+        for name, array in arrays.items()
+    }
+    coords = {
+        "parameter": list(root["parameters"]),
+        "voxel_label": ("voxel", list(root["labels"])),
+        "time_s": ("frame", (np.arange(there) + 1) * root["tr_s"]),
+    }
+    about = {k: v for k, v in root.items() if k not in ("labels", "parameters")}
+    return xr.Dataset(data, coords=coords, attrs={**about, "n_frames": total})
+
+
+def _columns(array: Any) -> int:
+    """Chunks along all dimensions but the first."""
+    sizes = zip(array.shape[1:], array.chunks[1:], strict=True)
+    return int(np.prod([-(-n // c) for n, c in sizes]))
+
+
+class Study:
+    """All stores of a view.
+
+    Parameters
+    ----------
+    stores : sequence of path
+        Networks, recordings (two at most) and posteriors.
+    connectome : str, optional
+        What `read_connectome` reads; without it the one that the network or the recordings name as
+        their source, if it can be read.
+
+    Attributes
+    ----------
+    network : Network or None
+    runs : list of Run
+    fits : list of Fit
+    brain : xarray.Dataset or None
+
+    Raises
+    ------
+    InputError
+        A store of another kind, too many, or stores of brains that differ.
+    StoreError
+        A store is missing or damaged.
+    """
+
+    def __init__(self, stores: Sequence[str | Path], connectome: str | None = None) -> None:
+        if not stores:
+            raise InputError("stores is empty; give a network, a recording or a posterior")
+        self.network: Network | None = None
+        self.runs: list[Run] = []
+        self.fits: list[Fit] = []
+        for store in stores:
+            self._add(Path(store))
+        if len(self.runs) > MOST_RUNS:
+            raise InputError(f"{len(self.runs)} recordings given; at most {MOST_RUNS} are compared")
+        self._find_network()
+        self.brain = self._find_brain(connectome)
+        self._check_labels()
+        self._last = time.monotonic()
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the regions."""
+        if self.network is not None:
+            return list(self.network.labels)
+        data = (self.runs or self.fits)[0].data
+        return [str(name) for name in data["voxel_label"].values]
+
+    @property
+    def live(self) -> bool:
+        """Whether a store may still grow."""
+        return any(not store.finished for store in (*self.runs, *self.fits))
+
+    def refresh(self) -> None:
+        """Take up what was written since the last look, which was `REFRESH_S` ago at least."""
+        if time.monotonic() - self._last < 0.9 * REFRESH_S:
+            return
+        self._last = time.monotonic()
+        for store in (*self.runs, *self.fits):
+            try:
+                store.refresh()
+            except StoreError as error:  # it is being written this very moment
+                logger.info("not yet: %s", error)
+
+    def _add(self, path: Path) -> None:
+        match kind := schema.read_root(path)["kind"]:
+            case "network":
+                self.network = open_network(path)
+            case "recording":
+                self.runs.append(Run(path))
+            case "posterior":
+                self.fits.append(Fit(path))
+            case _:
+                raise InputError(
+                    f"{path} is a {kind} store; give a network, a recording or a posterior"
+                )
+
+    def _find_network(self) -> None:
+        named = [store.data.attrs.get("network") for store in (*self.runs, *self.fits)]
+        if self.network is None and named and named[0]:
+            try:
+                self.network = open_network(str(named[0]))
+            except DTBDaskError as error:
+                logger.info("no network: %s", error)
+
+    def _find_brain(self, connectome: str | None) -> xr.Dataset | None:
+        return None if connectome is None else read_connectome(connectome)
+
+    def _check_labels(self) -> None:
+        labels = self.labels
+        for store in (*self.runs, *self.fits):
+            found = [str(name) for name in store.data["voxel_label"].values]
+            if found != labels:
+                raise InputError(f"{store.path} has other regions than the other stores")
+        if self.brain is not None and self.brain.sizes["voxel"] != len(labels):
+            raise InputError(
+                f"connectome has {self.brain.sizes['voxel']} regions, the stores {len(labels)}"
+            )

@@ -1,0 +1,339 @@
+"""The brain itself: regions or voxels in space, coloured by what they do.
+
+Points can be turned by dragging, in a report and in a notebook alike: the page turns them by
+itself. Slices are those of voxels on a grid, through a point of choice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import holoviews as hv
+import numpy as np
+from bokeh.models import CustomJS, PanTool
+from numpy.typing import ArrayLike, NDArray
+
+from dtbdask.errors import InputError
+from dtbdask.viz import style
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dtbdask.viz.regions import Hook
+
+Floats = NDArray[np.float64]
+
+X = hv.Dimension("x", label="Left to right", unit="mm")
+Y = hv.Dimension("y", label="Back to front", unit="mm")
+Z = hv.Dimension("z", label="Below to above", unit="mm")
+ACROSS = hv.Dimension("across", label="Across", unit="mm")
+UP = hv.Dimension("up", label="Below to above", unit="mm")
+REGION = hv.Dimension("region", label="Region")
+DEPTH = hv.Dimension("depth", label="Depth", unit="mm")
+
+VIEWS = (
+    ("From above", X, Y, (0, 1)),
+    ("From the left", Y, Z, (1, 2)),
+    ("From behind", X, Z, (0, 2)),
+)
+"""Title, axes and their indices."""
+SIZE = (6.0, 16.0)
+"""Smallest and largest diameter of a point, pixels: the second cue beside colour."""
+STRONGEST = 150
+"""Edges of a glass brain."""
+_TURN = """
+const d = source.data, n = d.x3.length;
+angle[0] += cb_obj.delta_x * 0.01;
+const c = Math.cos(angle[0]), s = Math.sin(angle[0]);
+const across = new Float64Array(n), depth = new Float64Array(n);
+for (let i = 0; i < n; i++) {
+  across[i] = d.x3[i] * c - d.y3[i] * s;
+  depth[i] = d.x3[i] * s + d.y3[i] * c;
+}
+source.data = {...d, across, depth};
+"""
+
+
+def brain_points(
+    values: ArrayLike, xyz: ArrayLike, names: Sequence[str], value: hv.Dimension, *,
+    title: str = "The brain", clim: tuple[float, float] | None = None, diverging: bool = False,
+    azimuth_deg: float = 0.0,
+) -> hv.Points:  # fmt: skip
+    """Regions or voxels as points in space; in Bokeh, dragging turns the brain.
+
+    Parameters
+    ----------
+    values : array_like
+        (voxel) float, what the colour and size show; NaN is left out, as are points without place.
+    xyz : array_like
+        (voxel, axis) float, mm.
+    names : sequence of str
+        Of voxels.
+    value : holoviews.Dimension
+        What the values are, with unit.
+    title : str
+    clim : tuple of float, optional
+        Values of the first and last colour.
+    diverging : bool
+        Blue to red about 0.
+    azimuth_deg : float
+        Of the eye, about the vertical, 0 from behind.
+
+    Returns
+    -------
+    points : holoviews.Points
+        Across and up (mm), then the value, region, depth (mm).
+
+    Raises
+    ------
+    InputError
+        Sizes do not fit, or nothing is left to show.
+    """
+    level, place, name = _placed(values, xyz, names)
+    angle = np.deg2rad(azimuth_deg)
+    flat = place[:, :2] - place[:, :2].mean(axis=0)
+    across = flat[:, 0] * np.cos(angle) - flat[:, 1] * np.sin(angle)
+    depth = flat[:, 0] * np.sin(angle) + flat[:, 1] * np.cos(angle)
+    order = np.argsort(-depth, kind="stable")  # what is near is drawn last
+    columns = (across, place[:, 2], level, name, depth, _sizes(level))
+    kinds = [value, REGION, DEPTH, "size"]
+    picture = hv.Points(tuple(np.asarray(c)[order] for c in columns), [ACROSS, UP], kinds)
+    hook = _turning(flat[order, 0], flat[order, 1], angle)
+    _dress(picture, value, clim or _span(level, diverging), diverging=diverging)
+    picture.opts(backend="bokeh", hooks=[hook], active_tools=["pan"])
+    reach = float(np.abs(flat).max()) * 1.5 + 5
+    return style.panel(
+        picture, title, width=420, height=380, xlim=(-reach, reach), data_aspect=1,
+        ylim=(float(place[:, 2].min()) - 8, float(place[:, 2].max()) + 8),
+    )  # fmt: skip
+
+
+def glass_brain(
+    values: ArrayLike, xyz: ArrayLike, names: Sequence[str], value: hv.Dimension, *,
+    connection: ArrayLike | None = None, edges: int = STRONGEST,
+    clim: tuple[float, float] | None = None, diverging: bool = False,
+) -> hv.Layout:  # fmt: skip
+    """Regions from above, from the left and from behind, with the strongest connections.
+
+    Parameters
+    ----------
+    values, xyz, names, value, clim, diverging
+        As of `brain_points`.
+    connection : array_like, optional
+        (voxel, voxel) float, any unit; of each pair the larger of both directions counts.
+    edges : int
+        How many of the strongest are drawn.
+
+    Returns
+    -------
+    glass : holoviews.Layout
+        Three panels of segments and points.
+
+    Raises
+    ------
+    InputError
+        Sizes do not fit, or nothing is left to show.
+    """
+    level, place, name = _placed(values, xyz, names)
+    limits = clim or _span(level, diverging)
+    pairs = np.zeros((0, 2), np.int64)
+    if connection is not None:
+        whole = np.asarray(connection, np.float64)
+        kept = _kept(values, xyz)
+        if whole.shape != (kept.size, kept.size):
+            raise InputError(f"connection is {whole.shape}; expected {(kept.size, kept.size)}")
+        pairs = _strongest(whole[np.ix_(kept, kept)], edges)
+    panels = []
+    for title, x, y, (i, j) in VIEWS:
+        ends = place[pairs]  # (edge, end, axis)
+        lines = hv.Segments(
+            (ends[:, 0, i], ends[:, 0, j], ends[:, 1, i], ends[:, 1, j]),
+            [x, y, x.clone("x1"), y.clone("y1")],
+        )
+        lines.opts(backend="bokeh", color="#808080", line_alpha=0.35)
+        lines.opts(backend="matplotlib", color="#808080", alpha=0.35, linewidth=0.7)
+        columns = (place[:, i], place[:, j], level, name, _sizes(level))
+        points = hv.Points(columns, [x, y], [value, REGION, "size"])
+        _dress(points, value, limits, diverging=diverging, colorbar=(i, j) == (0, 2))
+        panels.append(
+            style.panel(lines * points, title, width=300, height=270, data_aspect=1,
+                        show_legend=False)
+        )  # fmt: skip
+    return _side_by_side(panels)
+
+
+def brain_slices(
+    values: ArrayLike, xyz: ArrayLike, value: hv.Dimension, *,
+    at_mm: tuple[float, float, float] | None = None, clim: tuple[float, float] | None = None,
+    diverging: bool = False,
+) -> hv.Layout:  # fmt: skip
+    """Three orthogonal slices of voxels on a grid, through a point.
+
+    Parameters
+    ----------
+    values : array_like
+        (voxel) float.
+    xyz : array_like
+        (voxel, axis) float, mm, on a regular grid along the axes.
+    value : holoviews.Dimension
+        What the values are, with unit.
+    at_mm : tuple of float, optional
+        Where the slices meet; by default at the voxel nearest the middle of all.
+    clim, diverging
+        As of `brain_points`.
+
+    Returns
+    -------
+    slices : holoviews.Layout
+        Images from above, from the left and from behind, each with cross-hairs; white where there
+        is no voxel.
+
+    Raises
+    ------
+    InputError
+        Sizes do not fit, or the voxels do not lie on a grid.
+    """
+    level, place, _ = _placed(values, xyz, None)
+    low, step, cube = _grid(level, place)
+    middle = place[np.argmin(((place - place.mean(axis=0)) ** 2).sum(axis=1))]
+    point = np.asarray(middle if at_mm is None else at_mm, np.float64)
+    at = np.clip(np.round((point - low) / step).astype(int), 0, np.array(cube.shape) - 1)
+    limits = clim or _span(level, diverging)
+    panels = []
+    for title, x, y, (i, j) in VIEWS:
+        (k,) = {0, 1, 2} - {i, j}
+        cut = np.take(cube, at[k], axis=k)
+        edge = [(low[a] - step / 2, low[a] + (cube.shape[a] - 0.5) * step) for a in (i, j)]
+        picture = hv.Image(
+            cut.T[::-1], [x, y], value, bounds=(edge[0][0], edge[1][0], edge[0][1], edge[1][1])
+        )
+        style.image(picture, cmap=_map(diverging), clim=limits)
+        for backend in ("bokeh", "matplotlib"):
+            picture.opts(
+                backend=backend, clipping_colors={"NaN": "#ffffff"}, colorbar=(i, j) == (0, 2)
+            )
+        lines = _cross(float(low[i] + at[i] * step), float(low[j] + at[j] * step))
+        third = (X, Y, Z)[k]
+        told = f"{title}, {third.name} = {low[k] + at[k] * step:g} mm"
+        panels.append(style.panel(picture * lines, told, width=300, height=270, data_aspect=1))
+    return _side_by_side(panels)
+
+
+def _side_by_side(panels: Sequence[hv.Overlay]) -> hv.Layout:
+    layout = style.stack(panels, columns=len(panels))
+    return layout.opts(backend="matplotlib", fig_inches=4.5, hspace=0.35)
+
+
+def _cross(x: float, y: float) -> hv.Overlay:
+    lines = [hv.VLine(x), hv.HLine(y)]
+    for line in lines:
+        line.opts(backend="bokeh", color=style.BOUND.color, line_width=1)
+        line.opts(backend="matplotlib", color=style.BOUND.color, linewidth=0.8)
+    return hv.Overlay(lines)
+
+
+def _kept(values: ArrayLike, xyz: ArrayLike) -> NDArray[np.bool_]:
+    level, place = np.asarray(values, np.float64), np.asarray(xyz, np.float64)
+    if level.ndim != 1 or place.shape != (level.size, 3):
+        raise InputError(
+            f"values are {level.shape} and xyz {place.shape}; give (voxel) and (voxel, 3)"
+        )
+    kept: NDArray[np.bool_] = ~np.isnan(level) & ~np.isnan(place).any(axis=1)
+    if not kept.any():
+        raise InputError("no voxel has both a value and a place; there is nothing to draw")
+    return kept
+
+
+def _placed(
+    values: ArrayLike, xyz: ArrayLike, names: Sequence[str] | None
+) -> tuple[Floats, Floats, NDArray[np.str_]]:
+    """Values, places and names of those that have both of the former."""
+    kept = _kept(values, xyz)
+    told = np.arange(kept.size).astype(str) if names is None else np.asarray(names, str)
+    if told.size != kept.size:
+        raise InputError(f"names are {told.size}, values {kept.size}; give one name for each")
+    return np.asarray(values, float)[kept], np.asarray(xyz, float)[kept], told[kept]
+
+
+def _span(level: Floats, diverging: bool) -> tuple[float, float]:
+    if diverging:
+        reach = float(np.abs(level).max()) or 1.0
+        return -reach, reach
+    low, high = float(level.min()), float(level.max())
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _sizes(level: Floats) -> Floats:
+    """Diameter of each point: the farther from 0, the larger."""
+    reach = np.abs(level)
+    share = (reach - reach.min()) / (np.ptp(reach) or 1.0)
+    scale = 1.0 if level.size <= 1000 else 0.4
+    sizes: Floats = scale * (SIZE[0] + (SIZE[1] - SIZE[0]) * share)
+    return sizes
+
+
+def _map(diverging: bool) -> str:
+    return style.DIVERGING if diverging else style.SEQUENTIAL
+
+
+def _dress(
+    points: hv.Points, value: hv.Dimension, clim: tuple[float, float], *, diverging: bool,
+    colorbar: bool = True,
+) -> None:  # fmt: skip
+    common = {
+        "color": value.name, "cmap": _map(diverging), "clim": clim, "colorbar": colorbar,
+        "clabel": value.pprint_label,
+    }  # fmt: skip
+    points.opts(
+        backend="bokeh", size="size", line_color="#404040", line_width=0.5, tools=["hover", "tap"],
+        nonselection_alpha=0.35, **common,
+    )  # fmt: skip
+    points.opts(
+        backend="matplotlib", s=hv.dim("size") ** 2 * 0.6, edgecolors="#404040", linewidth=0.4,
+        **common,
+    )  # fmt: skip
+
+
+def _turning(x: Floats, y: Floats, angle: float) -> Hook:
+    """Bokeh hook: dragging turns the points about the vertical, in the browser alone."""
+
+    def turn(plot: hv.plotting.bokeh.ElementPlot, element: hv.Element) -> None:
+        source = plot.handles["source"]
+        source.data = {**source.data, "x3": x, "y3": y}
+        if "turning" in plot.handles:
+            return
+        plot.handles["turning"] = True
+        figure = plot.state
+        figure.toolbar.tools = [
+            tool for tool in figure.toolbar.tools if not isinstance(tool, PanTool)
+        ]
+        code = CustomJS(args={"source": source, "angle": [angle]}, code=_TURN)
+        figure.js_on_event("pan", code)
+
+    return turn
+
+
+def _strongest(matrix: Floats, n: int) -> NDArray[np.int64]:
+    """Pairs of the n strongest connections: (edge, 2)."""
+    both = np.triu(np.maximum(matrix, matrix.T), 1)
+    flat = np.argsort(both, axis=None, kind="stable")[::-1][:n]
+    pairs = np.stack(np.unravel_index(flat, both.shape), axis=1)
+    return pairs[both[pairs[:, 0], pairs[:, 1]] > 0].astype(np.int64)
+
+
+def _grid(level: Floats, place: Floats) -> tuple[Floats, float, Floats]:
+    """Lowest corner, distance of voxels, and the values in a box: (x, y, z) float64."""
+    low = place.min(axis=0)
+    apart = np.concatenate([np.diff(np.unique(place[:, axis])) for axis in range(3)])
+    apart = apart[apart > 1e-3]
+    step = float(apart.min()) if apart.size else 1.0
+    index = (place - low) / step
+    if np.abs(index - np.round(index)).max() > 0.05:
+        raise InputError("xyz do not lie on a regular grid; draw glass_brain instead of slices")
+    at = np.round(index).astype(np.int64)
+    shape = at.max(axis=0) + 1
+    if np.prod(shape, dtype=float) > 1 << 26:
+        raise InputError(f"xyz span a grid of {shape.tolist()}; that is more than can be cut")
+    cube = np.full(shape, np.nan)
+    cube[tuple(at.T)] = level
+    return low, step, cube
