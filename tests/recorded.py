@@ -3,6 +3,7 @@
 import numpy as np
 
 from dtbdask import schema
+from dtbdask.brain.aal import AAL90
 
 RATE_HZ = 20.0
 
@@ -22,7 +23,7 @@ def write_recording(path, step, neuron, *, n_steps, size, first_step=0, chunk=10
     bold : (frame, voxel) float, optional
     """
     step, neuron, size = (np.asarray(a, np.int64) for a in (step, neuron, size))
-    labels = [f"Region_{i}" for i in range(size.size // 2)]
+    labels = list(AAL90[: size.size // 2])
     n_neurons = int(size.sum())
     about = {
         "network": "", "source": "made for a test", "seed": 0, "first_step": first_step,

@@ -47,6 +47,7 @@ def view(
     study = viz.Study(stores, connectome)
     if not no_pyramid:
         _build_pyramids(study)
+    port = port or viz.free_port(address)
     click.secho(f"Serving at http://{address}:{port}; interrupt to end.", err=True)
     viz.serve(study, address=address, port=port, password=password, oauth=oauth, show=show)
 

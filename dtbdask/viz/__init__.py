@@ -15,8 +15,20 @@ from dtbdask.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from dtbdask.viz.app.server import check_address as check_address
+    from dtbdask.viz.app.server import free_port as free_port
     from dtbdask.viz.app.server import serve as serve
     from dtbdask.viz.app.study import Study as Study
+    from dtbdask.viz.statistics import interval_histogram as interval_histogram
+    from dtbdask.viz.statistics import correlation_histogram as correlation_histogram
+    from dtbdask.viz.statistics import rate_boxes as rate_boxes
+    from dtbdask.viz.statistics import rate_spectrum as rate_spectrum
+    from dtbdask.viz.statistics import rate_wavelet as rate_wavelet
+    from dtbdask.viz.skill import innovations as innovations
+    from dtbdask.viz.skill import spread_and_error as spread_and_error
+    from dtbdask.viz.skill import rank_bars as rank_bars
+    from dtbdask.viz.network import degree_histogram as degree_histogram
+    from dtbdask.viz.network import weight_histogram as weight_histogram
+    from dtbdask.viz.network import partition_picture as partition_picture
     from dtbdask.viz.bold import bold_traces as bold_traces
     from dtbdask.viz.brain import brain_points as brain_points
     from dtbdask.viz.brain import brain_slices as brain_slices
@@ -69,7 +81,19 @@ _MODULE_OF = {
     "receptor_currents": "traces",
     "Study": "app.study",
     "check_address": "app.server",
+    "free_port": "app.server",
     "serve": "app.server",
+    "interval_histogram": "statistics",
+    "correlation_histogram": "statistics",
+    "rate_boxes": "statistics",
+    "rate_spectrum": "statistics",
+    "rate_wavelet": "statistics",
+    "innovations": "skill",
+    "spread_and_error": "skill",
+    "rank_bars": "skill",
+    "degree_histogram": "network",
+    "weight_histogram": "network",
+    "partition_picture": "network",
     "save": "export",
     "Section": "page",
     "write_report": "page",

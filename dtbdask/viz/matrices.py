@@ -1,7 +1,7 @@
 """Matrices of any size: of regions, of populations, of 45,000 voxels; never loaded whole.
 
-From afar a cell of the picture is the mean over a block of the matrix, summed once, chunk by chunk;
-zoomed in it is the matrix itself. So the picture's cells times their sizes always sum to the matrix.
+From afar a cell of the picture is the mean over a block of the matrix, summed once and chunk by
+chunk; zoomed in it is the matrix itself. So cells times their sizes always sum to the matrix.
 """
 
 from __future__ import annotations

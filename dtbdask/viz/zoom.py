@@ -101,13 +101,13 @@ def draw(
         picture, top = np.full((2, 2), NOTHING, np.float32), 1.0
     else:
         title = (
-            f"Spikes counted in bins of {_length(seen.level.steps * source.dt_s)} x "
+            f"Spikes in bins of {_length(seen.level.steps * source.dt_s)} x "
             f"{seen.level.neurons:,} neuron{'s' if seen.level.neurons > 1 else ''}"
         )
         picture = _rates(source, seen, regions)
         top = float(np.nanmax(picture, initial=0.0)) or 1.0
     if there != time_s:
-        title += f"; of the last {_length(there[1] - there[0])}, as no pyramid was built"
+        title += f", the last {_length(there[1] - there[0])} only: no pyramid was built"
     left, right = (source.first_step * source.dt_s + step * source.dt_s for step in seen.steps)
     image = hv.Image(
         picture, [style.TIME, NEURON], RATE,
@@ -118,7 +118,8 @@ def draw(
         image.opts(backend=backend, clipping_colors={"NaN": style.ABSENT, "min": "#ffffff"})
     image.opts(backend="matplotlib", colorbar=False)
     return style.panel(
-        hv.Overlay([image, *points]), title, height=420, xlim=tuple(sorted(time_s)), ylim=(low, high),
+        hv.Overlay([image, *points]), title, height=420,
+        xlim=tuple(sorted(time_s)), ylim=(low, high),
         yticks=region_ticks(source, low, high), invert_yaxis=True,
         xlabel=style.TIME.pprint_label, ylabel=NEURON.label, show_legend=False,
     )  # fmt: skip

@@ -10,15 +10,20 @@ import logging
 from collections.abc import Callable, Hashable
 from typing import Any
 
+import holoviews as hv
 import panel as pn
+from holoviews import streams
 
 from dtbdask.errors import DTBDaskError
 
 logger = logging.getLogger(__name__)
 
 
+_Counter = streams.Stream.define("_Counter", version=0)
+
+
 class Figure:
-    """One picture.
+    """One picture, made anew when it changes.
 
     Parameters
     ----------
@@ -33,10 +38,9 @@ class Figure:
     def __init__(self, draw: Callable[[], Any], key: Callable[[], Hashable], caption: str) -> None:
         self._draw, self._key = draw, key
         self._drawn: Hashable = None
-        self._pane = pn.pane.HoloViews(None, linked_axes=False, sizing_mode="fixed")
+        self._pane = pn.pane.HoloViews(None, linked_axes=False)
         self._said = pn.pane.Alert("", alert_type="light", visible=False)
-        words = pn.pane.Str(caption, styles={"color": "#57606a", "max-width": "44rem"})
-        self.place = pn.Column(self._said, self._pane, words, margin=(0, 0, 24, 0))
+        self.place = pn.Column(self._said, self._pane, _words(caption), margin=(0, 24, 24, 0))
 
     def update(self) -> bool:
         """Draw if anything changed; whether it did."""
@@ -57,6 +61,41 @@ class Figure:
         self._drawn = self._key()
 
 
+class Stream:
+    """One picture whose data alone are sent again: cheap enough for every second.
+
+    Parameters
+    ----------
+    draw : callable
+        Makes a HoloViews object, of the same make every time.
+    version : callable
+        Changes when the picture is to be drawn again.
+    caption : str
+        What it shows, in words.
+    """
+
+    cheap = True
+
+    def __init__(self, draw: Callable[[], Any], version: Callable[[], int], caption: str) -> None:
+        self._draw, self._version = draw, version
+        self._drawn: int | None = None
+        self._counter = _Counter()
+        self._pane = pn.pane.HoloViews(None, linked_axes=False)
+        self.place = pn.Column(self._pane, _words(caption), margin=(0, 24, 24, 0))
+
+    def update(self) -> bool:
+        """Send the data if they changed; whether they did."""
+        version = self._version()
+        if version == self._drawn:
+            return False
+        if self._drawn is None:
+            self._pane.object = hv.DynamicMap(lambda version: self._draw(), streams=[self._counter])
+        else:
+            self._counter.event(version=version)
+        self._drawn = version
+        return True
+
+
 class Table:
     """Rows of name, value and note, as HTML that is written again when they change.
 
@@ -66,6 +105,8 @@ class Table:
         Makes them.
     title : str
     """
+
+    cheap = True
 
     def __init__(self, rows: Callable[[], list[tuple[str, Any, str]]], title: str) -> None:
         self._rows, self._title = rows, title
@@ -79,6 +120,11 @@ class Table:
             return False
         self._pane.object = text
         return True
+
+
+def _words(caption: str) -> pn.pane.HTML:
+    style = "color:#57606a;font-size:14px;max-width:44rem;line-height:1.5"
+    return pn.pane.HTML(f"<p style='{style}'>{_escaped(caption)}</p>")
 
 
 def _html(title: str, rows: list[tuple[str, Any, str]]) -> str:

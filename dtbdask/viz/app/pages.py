@@ -12,14 +12,14 @@ from holoviews.streams import Selection1D, Tap
 from dtbdask.assim.scores import fc_similarity
 from dtbdask.errors import InputError
 from dtbdask.viz.anatomy import region_xyz
-from dtbdask.viz.app.figure import Figure, Table
+from dtbdask.viz.app.figure import Figure, Stream, Table
 from dtbdask.viz.bold import bold_traces
 from dtbdask.viz.brain import brain_points, glass_brain
 from dtbdask.viz.comparison import fc_comparison, rate_scatter
 from dtbdask.viz.matrices import MatrixSource, voxel_matrix, zoom_matrix
 from dtbdask.viz.parameters import parameter_traces
 from dtbdask.viz.rates import population_rates, rate_histogram, region_rates
-from dtbdask.viz.tables import activity_rows, fit_rows
+from dtbdask.viz.tables import fit_rows
 from dtbdask.viz.traces import region_curves
 from dtbdask.viz.window import of_regions, rates_of_voxels, within
 from dtbdask.viz.zoom import zoom_raster
@@ -37,7 +37,7 @@ CELLS = 200_000
 FEWEST_FRAMES = 3
 """Frames that a correlation needs."""
 
-Part = Figure | Table
+Part = Figure | Stream | Table
 
 
 class Pages:
@@ -72,7 +72,17 @@ class Pages:
         return pages
 
     def _overview(self) -> list[Part]:
-        return [Table(self._progress, "What is here"), Table(self._provenance, "Where it is from")]
+        parts: list[Part] = [Table(self._progress, "What is here")]
+        for run in self.study.runs:
+            parts.append(self._course(run))
+        return [*parts, Table(self._provenance, "Where it is from")]
+
+    @staticmethod
+    def _course(run: Run) -> Stream:
+        course = run.course
+        return Stream(
+            course.curves, lambda: course.n_rows, f"Mean rates of {run.path.name}, as they come."
+        )
 
     def _progress(self) -> list[tuple[str, Any, str]]:
         rows: list[tuple[str, Any, str]] = []
@@ -82,16 +92,18 @@ class Pages:
             rows.append(("Neurons", network.n_neurons, f"in {len(network.labels):,} regions"))
             rows.append(("Synapses", network.n_synapses, ""))
         for run in self.study.runs:
-            start, stop = run.span_s
-            share = (run.there_s - start) / max(stop - start, 1e-12)
+            course = run.course
+            share = (course.there_s - course.start_s) / max(course.stop_s - course.start_s, 1e-12)
             state = "finished" if run.finished else "running"
             rows.append((f"Recording {run.path.name}", state, f"{share:.0%} of its time is there"))
-            rows.append(("Recorded until", f"{run.there_s:.3f} s", f"of {start:g} to {stop:g} s"))
-            if np.isfinite(run.speed):
+            note = f"of {course.start_s:g} to {course.stop_s:g} s"
+            rows.append(("Recorded until", f"{course.there_s:.3f} s", note))
+            if np.isfinite(course.speed):
                 note = "on the clock for one of biological time, between the last two looks"
-                rows.append(("Speed", f"{run.speed:.3g} s", note))
-            if "spike_count" in run.data and run.data.sizes["step"]:
-                rows += activity_rows(run.data)
+                rows.append(("Speed", f"{course.speed:.3g} s", note))
+            if np.isfinite(course.rate_hz):
+                rows.append(("Spikes", course.n_spikes, "of all neurons"))
+                rows.append(("Mean rate", f"{course.rate_hz:.3g} Hz", "over neurons and time"))
         for fit in self.study.fits:
             state = "finished" if fit.finished else "assimilating"
             note = f"{fit.data.sizes['frame']} of {fit.n_frames} frames are there"
@@ -144,8 +156,8 @@ class Pages:
         if run.spikes is not None:
             figure = Figure(
                 lambda: self._draw_raster(run, figure), self._key(run),
-                "Zoom with the wheel, drag to pan: from afar rates of bins, from near every spike "
-                "(circles excitatory, triangles inhibitory). The visible time is that of all pages.",
+                "Zoom with the wheel, drag to pan: rates of bins from afar, every spike from near "
+                "(circles excitatory, triangles inhibitory). All pages take the visible time.",
             )  # fmt: skip
             parts.append(figure)
         if "spike_count" in run.data:

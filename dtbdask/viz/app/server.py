@@ -1,10 +1,14 @@
-"""The view served to browsers: on this machine only, unless whoever asks has to say who they are."""
+"""The view served to browsers: on this machine alone, unless visitors must say who they are."""
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import secrets
+import socket
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import panel as pn
@@ -17,6 +21,10 @@ from dtbdask.viz.app.study import REFRESH_S, Study
 
 QUIET_MS = 300
 """Time without a change of the visible range before other pictures follow it."""
+SHARE = 0.015
+"""Share of all cores that looking at a run which is going may take, on average."""
+MOST_SAVED_S = 0.2
+"""Time of a core that is saved up for pictures, at most."""
 TITLE = "dtbdask"
 
 
@@ -40,9 +48,10 @@ class View:
         self.choice.shown = self.choice.param.shown.objects[0]
         self._pages = pages.all()
         self._waiting: Any = None
+        self._saved, self._ticked = 0.0, time.monotonic()
         self.tabs = pn.Tabs(
             *(
-                (name, pn.Column(*self._head(name), *(part.place for part in parts)))
+                (name, pn.Column(*self._head(name), pn.FlexBox(*(part.place for part in parts))))
                 for name, parts in self._pages.items()
             ),
             dynamic=True,
@@ -55,14 +64,14 @@ class View:
         """All of it."""
         names = {name: i for i, name in enumerate(self.study.labels)}
         regions = pn.widgets.MultiChoice(
-            name="Regions (none: all)", options=names, value=[], max_items=24, width=420
+            label="Regions (none: all)", options=names, value=[], max_items=24, width=420
         )
         regions.link(self.choice, value="regions", bidirectional=True)
         row = [regions]
         if self.study.runs:
             first, last = self.choice.param.time_s.bounds
             time = pn.widgets.EditableRangeSlider(
-                name="Time (s)", start=first, end=last, value=self.choice.time_s,
+                label="Time (s)", start=first, end=last, value=self.choice.time_s,
                 step=max((last - first) / 1000, 1e-6), width=420,
             )  # fmt: skip
             time.param.watch(lambda event: self._range(event.new), "value_throttled")
@@ -77,14 +86,27 @@ class View:
             part.update()
 
     def tick(self) -> None:
-        """Look whether the stores have grown."""
-        self.study.refresh()
-        self.update()
+        """Look whether the stores have grown; what is dear waits until enough time was saved up."""
+        now = time.monotonic()
+        start = time.process_time()
+        self._saved = min(MOST_SAVED_S, self._saved + SHARE * _cores() * (now - self._ticked))
+        self._ticked = now
+        self.study.look()
+        name = list(self._pages)[self.tabs.active]
+        for part in self._pages[name]:
+            if part.cheap:
+                part.update()
+        if self._saved > 0:
+            self.study.refresh()
+        for part in self._pages[name]:
+            if self._saved > time.process_time() - start:
+                part.update()
+        self._saved -= time.process_time() - start
 
     def _head(self, name: str) -> list[Any]:
         if name != "Brain":
             return []
-        return [pn.widgets.Select.from_param(self.choice.param.shown, name="Colour", width=420)]
+        return [pn.widgets.Select.from_param(self.choice.param.shown, label="Colour", width=420)]
 
     def _range(self, time_s: tuple[float, float]) -> None:
         if time_s[1] > time_s[0]:
@@ -106,6 +128,10 @@ class View:
     def _settled(self) -> None:
         self._waiting = None
         self.update()
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
 
 
 def page(study: Study) -> Any:
@@ -153,12 +179,23 @@ def serve(
     if password:
         options["basic_auth"] = password
     if options:
+        options["login_template"] = str(Path(__file__).with_name("login.html"))
         options["cookie_secret"] = secrets.token_hex(32)
-        options.setdefault("oauth_encryption_key", None)
     return pn.serve(
         {"/": lambda: page(study)}, address=address, port=port, show=show, title=TITLE,
         threaded=threaded, verbose=False, **options,
     )  # fmt: skip
+
+
+def free_port(address: str) -> int:
+    """Port that nobody listens on now.
+
+    Parameters
+    ----------
+    address : str
+    """
+    with socket.create_server((address, 0)) as found:
+        return int(found.getsockname()[1])
 
 
 def check_address(address: str, *, guarded: bool) -> None:

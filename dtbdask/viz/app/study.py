@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from dtbdask.brain.connectome import read_connectome
 from dtbdask.errors import DTBDaskError, InputError, StoreError
 from dtbdask.graph.network import Network, open_network
 from dtbdask.sim.recording import Recording
+from dtbdask.viz.app.course import Course
 from dtbdask.viz.source import SpikeSource
 
 if TYPE_CHECKING:
@@ -36,61 +36,59 @@ class Run:
     Attributes
     ----------
     path : pathlib.Path
+    course : Course
+        Rates, up to date at every look.
     data : xarray.Dataset
-        What is there, lazy.
+        What was there at the last refresh, lazy.
     spikes : SpikeSource or None
     version : int
-        Grows with every step that is added.
-    finished : bool
-    speed : float
-        Seconds on the clock for a second of biological time, of late; NaN where nothing moves.
+        Grows when `data` does.
     """
 
     path: Path
+    course: Course = field(init=False)
     data: xr.Dataset = field(init=False)
     spikes: SpikeSource | None = field(init=False, default=None)
-    version: int = field(init=False, default=-1)
-    finished: bool = field(init=False, default=False)
-    speed: float = field(init=False, default=float("nan"))
+    version: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self._seen: tuple[float, float] | None = None
-        self.refresh()
+        self.course = Course(self.path)
+        self._read()
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is complete."""
+        return self.course.finished
 
     @property
     def span_s(self) -> tuple[float, float]:
         """First and last time that the whole recording will have."""
-        first, n = int(self.data.attrs["first_step"]), int(self.data.attrs["n_steps"])
-        dt = float(self.data.attrs["dt_ms"]) / 1e3
-        return first * dt, (first + n) * dt
+        return self.course.start_s, self.course.stop_s
 
     @property
     def there_s(self) -> float:
-        """Last time that is there."""
-        steps = self.data.sizes.get("step", 0)
-        bins = self.data.sizes.get("bin", 0) * int(self.data.attrs.get("bin_steps", 1))
-        dt = float(self.data.attrs["dt_ms"]) / 1e3
-        return (int(self.data.attrs["first_step"]) + max(steps, bins)) * dt
+        """Last time of which `data` has the rates."""
+        width = int(self.data.attrs.get("bin_steps", 1))
+        steps = max(self.data.sizes.get("step", 0), self.data.sizes.get("bin", 0) * width)
+        return self.course.start_s + steps * self.course.dt_s
+
+    def look(self) -> None:
+        """Take up new rates, and remember whether there is more to refresh."""
+        self._stale = self.course.grow() or self._stale
 
     def refresh(self) -> None:
-        """Take up what was written since."""
-        if self.finished:
-            return
-        recording = Recording(self.path, live=True)
-        self.finished = recording.finished
-        data = Recording(self.path, live=not self.finished).to_xarray()
-        rows = sum(n for dim, n in data.sizes.items() if dim in ("step", "bin", "frame", "spike"))
-        if rows == self.version and not self.finished:
-            return
-        self.data, self.version = data, rows + self.finished
+        """Take up everything that was written since."""
+        if self._stale:
+            self._read()
+            self.version += 1
+
+    def _read(self) -> None:
+        self._stale = False
+        self.data = Recording(self.path, live=not self.finished).to_xarray()
         if self.spikes is not None:
             self.spikes.refresh()
-        elif "spike_neuron" in data:
+        elif "spike_neuron" in self.data:
             self.spikes = SpikeSource.open(self.path)
-        now = (time.monotonic(), self.there_s)
-        if self._seen is not None and now[1] > self._seen[1] and not self.finished:
-            self.speed = (now[0] - self._seen[0]) / (now[1] - self._seen[1])
-        self._seen = now
 
 
 @dataclass
@@ -115,6 +113,9 @@ class Fit:
 
     def __post_init__(self) -> None:
         self.refresh()
+
+    def look(self) -> None:
+        """Nothing: a fit has no part that is cheaper than all of it."""
 
     def refresh(self) -> None:
         """Take up what was written since."""
@@ -215,7 +216,6 @@ class Study:
         self._find_network()
         self.brain = self._find_brain(connectome)
         self._check_labels()
-        self._last = time.monotonic()
 
     @property
     def labels(self) -> list[str]:
@@ -230,14 +230,18 @@ class Study:
         """Whether a store may still grow."""
         return any(not store.finished for store in (*self.runs, *self.fits))
 
+    def look(self) -> None:
+        """Take up the rates that were written since the last look."""
+        self._tolerant("look")
+
     def refresh(self) -> None:
-        """Take up what was written since the last look, which was `REFRESH_S` ago at least."""
-        if time.monotonic() - self._last < 0.9 * REFRESH_S:
-            return
-        self._last = time.monotonic()
+        """Take up everything that was written since the last refresh."""
+        self._tolerant("refresh")
+
+    def _tolerant(self, what: str) -> None:
         for store in (*self.runs, *self.fits):
             try:
-                store.refresh()
+                getattr(store, what)()
             except StoreError as error:  # it is being written this very moment
                 logger.info("not yet: %s", error)
 
