@@ -123,10 +123,11 @@ def figures_of(path: Path, data: xr.Dataset) -> dict[str, Any]:
 @click.option("--posterior", type=click.Path(path_type=Path))
 @click.option("--twin", type=click.Path(path_type=Path), help="Posterior of a twin experiment.")
 @click.option("--title", default="Whole-brain simulation", show_default=True)
+@click.option("--pictures", type=click.Path(path_type=Path), help="Folder for PNGs of all figures.")
 @told
 def report(
     out: Path, connectome: str | None, recording: Path | None, posterior: Path | None,
-    twin: Path | None, title: str,
+    twin: Path | None, title: str, pictures: Path | None,
 ) -> None:  # fmt: skip
     """Draw whatever is given as one self-contained HTML page."""
     from dtbdask import viz
@@ -141,5 +142,6 @@ def report(
         posterior=open_posterior(posterior) if posterior else None,
         twin=open_posterior(twin) if twin else None,
         title=title,
+        pictures=pictures,
     )
     click.echo(str(out))

@@ -18,17 +18,6 @@ if TYPE_CHECKING:
     from dtbdask.viz.app.server import free_port as free_port
     from dtbdask.viz.app.server import serve as serve
     from dtbdask.viz.app.study import Study as Study
-    from dtbdask.viz.statistics import interval_histogram as interval_histogram
-    from dtbdask.viz.statistics import correlation_histogram as correlation_histogram
-    from dtbdask.viz.statistics import rate_boxes as rate_boxes
-    from dtbdask.viz.statistics import rate_spectrum as rate_spectrum
-    from dtbdask.viz.statistics import rate_wavelet as rate_wavelet
-    from dtbdask.viz.skill import innovations as innovations
-    from dtbdask.viz.skill import spread_and_error as spread_and_error
-    from dtbdask.viz.skill import rank_bars as rank_bars
-    from dtbdask.viz.network import degree_histogram as degree_histogram
-    from dtbdask.viz.network import weight_histogram as weight_histogram
-    from dtbdask.viz.network import partition_picture as partition_picture
     from dtbdask.viz.bold import bold_traces as bold_traces
     from dtbdask.viz.brain import brain_points as brain_points
     from dtbdask.viz.brain import brain_slices as brain_slices
@@ -41,6 +30,9 @@ if TYPE_CHECKING:
     from dtbdask.viz.matrices import population_matrix as population_matrix
     from dtbdask.viz.matrices import voxel_matrix as voxel_matrix
     from dtbdask.viz.matrices import zoom_matrix as zoom_matrix
+    from dtbdask.viz.network import degree_histogram as degree_histogram
+    from dtbdask.viz.network import partition_picture as partition_picture
+    from dtbdask.viz.network import weight_histogram as weight_histogram
     from dtbdask.viz.page import Section as Section
     from dtbdask.viz.page import write_report as write_report
     from dtbdask.viz.parameters import parameter_error_curve as parameter_error_curve
@@ -49,8 +41,16 @@ if TYPE_CHECKING:
     from dtbdask.viz.rates import population_rates as population_rates
     from dtbdask.viz.rates import rate_histogram as rate_histogram
     from dtbdask.viz.rates import region_rates as region_rates
+    from dtbdask.viz.skill import innovations as innovations
+    from dtbdask.viz.skill import rank_bars as rank_bars
+    from dtbdask.viz.skill import spread_and_error as spread_and_error
     from dtbdask.viz.spikes import raster as raster
     from dtbdask.viz.standard import report as report
+    from dtbdask.viz.statistics import correlation_histogram as correlation_histogram
+    from dtbdask.viz.statistics import interval_histogram as interval_histogram
+    from dtbdask.viz.statistics import rate_boxes as rate_boxes
+    from dtbdask.viz.statistics import rate_spectrum as rate_spectrum
+    from dtbdask.viz.statistics import rate_wavelet as rate_wavelet
     from dtbdask.viz.traces import membrane_traces as membrane_traces
     from dtbdask.viz.traces import receptor_currents as receptor_currents
     from dtbdask.viz.traces import region_curves as region_curves

@@ -100,7 +100,9 @@ def pair_correlations(
     count -= count.mean(axis=1, keepdims=True)
     norm = np.sqrt((count**2).sum(axis=1, keepdims=True))
     count = np.divide(count, norm, out=np.zeros_like(count), where=norm > 0)
-    r: Floats = (count[np.searchsorted(members, low)] * count[np.searchsorted(members, high)]).sum(1)
+    r: Floats = (count[np.searchsorted(members, low)] * count[np.searchsorted(members, high)]).sum(
+        1
+    )
     return r
 
 

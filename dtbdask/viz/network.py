@@ -27,6 +27,8 @@ TARGET_BLOCK = hv.Dimension("target_block", label="Target block")
 LOAD = hv.Dimension("load", label="Load", unit="ms a step")
 
 BINS = 50
+LEVELS = 4
+"""Of 256 whole numbers that weights are, those of a bin."""
 SAMPLED = 1 << 20
 """Synapses of which weights are counted."""
 
@@ -72,7 +74,7 @@ def weight_histogram(network: Network, sampled: int = SAMPLED) -> hv.Overlay:
     """
     lazy = network.synapses["weight"]
     part = np.asarray(lazy[:sampled].values) * float(lazy.attrs["scale"])
-    edges = np.linspace(0, max(1.0, float(part.max(initial=0.0))), BINS + 1)
+    edges = (np.arange(0, 257, LEVELS) - 0.5) / 255 * max(1.0, float(part.max(initial=0.0)))
     bars = []
     for i, (label, look) in enumerate(
         (("AMPA or GABA-A", style.EXCITATORY), ("NMDA or GABA-B", style.INHIBITORY))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dtbdask.assim.scores import fc_similarity
 from dtbdask.errors import InputError
 from dtbdask.viz.bold import bold_traces
+from dtbdask.viz.comparison import fc_comparison
 from dtbdask.viz.connectivity import (
     connectivity_matrix,
     functional_connectivity,
@@ -19,6 +20,7 @@ from dtbdask.viz.parameters import (
     twin_recovery,
 )
 from dtbdask.viz.rates import population_rates, rate_histogram, region_rates
+from dtbdask.viz.sections import brain_section, firing_figures, save_figures, skill_figures
 from dtbdask.viz.spikes import raster, span_ms
 from dtbdask.viz.tables import activity_rows, connectome_rows, fit_rows, thinned, twin_rows
 
@@ -59,6 +61,7 @@ def report(
     twin: xr.Dataset | None = None,
     numbers: Sequence[Row] = (),
     title: str = "Whole-brain simulation",
+    pictures: str | Path | None = None,
 ) -> Path:
     """Write the standard report of a study as one self-contained HTML file.
 
@@ -78,6 +81,8 @@ def report(
         Name, value and note of further lines of the overview.
     title : str
         Of the page.
+    pictures : path, optional
+        Folder to write every figure to as PNG too.
 
     Returns
     -------
@@ -96,6 +101,9 @@ def report(
     sections = [_overview(datasets, numbers)]
     if brain is not None:
         sections.append(_connectome(brain))
+    if brain is not None or recording is not None:
+        space = brain_section(brain, recording)
+        sections += [space] if space else []
     if recording is not None and ("spike_count" in recording or "spike_neuron" in recording):
         sections.append(_activity(recording))
     if recording is not None and "bold" in recording:
@@ -105,6 +113,8 @@ def report(
     if twin is not None:
         sections.append(_twin(twin))
     sections.append(_provenance(datasets))
+    if pictures is not None:
+        save_figures(sections, pictures)
     return write_report(path, title=title, sections=sections, footer="Made with dtbdask.")
 
 
@@ -169,6 +179,7 @@ def _activity(recording: xr.Dataset) -> Section:
             ),
             (region_rates(recording, bin_ms), "Mean firing rate of each region (down) over time."),
             (rate_histogram(recording), "How many populations fire at which mean rate."),
+            *firing_figures(recording),
         ]
     prose = ("How the network fires: single neurons, the whole brain, regions and populations.",)
     return Section("Activity", prose, rows, figures)
@@ -201,7 +212,12 @@ def _simulated_bold(recording: xr.Dataset, brain: xr.Dataset | None) -> Section:
     if n_frames >= FC_FRAMES:
         shown, remark = thinned(recording[["bold"]])
         caption = f"Functional connectivity of the simulated BOLD. {remark}"
-        figures.append((functional_connectivity(shown), caption))
+        if brain is None or brain.sizes["voxel"] != n_voxels or "bold_rest" not in brain:
+            figures.append((functional_connectivity(shown), caption))
+        else:
+            there, _ = thinned(brain[["bold_rest"]])
+            caption = f"Functional connectivity: simulated, measured, difference. {remark}"
+            figures.append((fc_comparison(shown["bold"], there["bold_rest"]), caption))
         if brain is not None and brain.sizes["voxel"] == n_voxels and "bold_rest" in brain:
             measured, _ = thinned(brain[["bold_rest"]])
             similarity = fc_similarity(shown["bold"].values, measured["bold_rest"].values)
@@ -228,6 +244,7 @@ def _fit(posterior: xr.Dataset) -> Section:
         )
         for name in posterior["parameter"].values[:MOST_PARAMETERS]
     ]
+    figures += skill_figures(posterior)
     prose = (
         "BOLD is so smooth that predictors without any model score high; the forecast is to be "
         "read beside them, and no score of a forecast alone is evidence for the model.",

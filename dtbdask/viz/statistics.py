@@ -189,7 +189,9 @@ def _rates(recording: xr.Dataset, bin_ms: float) -> dict[str, NDArray[np.float64
     return found
 
 
-def _spikes(recording: xr.Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+def _spikes(
+    recording: xr.Dataset,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Step, neuron and kind of the last spikes."""
     if "spike_neuron" not in recording:
         raise InputError("the recording has no spike_neuron; record spikes")
@@ -198,4 +200,8 @@ def _spikes(recording: xr.Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]
     neuron = part["spike_neuron"].values
     stop = recording["first_neuron"].values + recording["size"].values
     population = np.searchsorted(stop, neuron, side="right")
-    return part["spike_step"].values, neuron, recording["excitatory"].values[population].astype(bool)
+    return (
+        part["spike_step"].values,
+        neuron,
+        recording["excitatory"].values[population].astype(bool),
+    )

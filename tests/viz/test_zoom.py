@@ -12,7 +12,7 @@ from dtbdask.sim.pyramid import View
 from dtbdask.sim.pyramid_build import build_pyramid
 from dtbdask.viz import source as module
 from dtbdask.viz import zoom_raster
-from dtbdask.viz.source import BINS, POINTS, READ, SpikeSource, Spikes
+from dtbdask.viz.source import BINS, POINTS, READ, Spikes, SpikeSource
 from dtbdask.viz.zoom import draw
 
 SIZE = [150, 50] * 4

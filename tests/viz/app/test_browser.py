@@ -13,6 +13,7 @@ from dtbdask.brain.aal import AAL90
 from dtbdask.sim.quantities import Request
 from dtbdask.sim.record import Recorder
 
+
 def points(visit):
     """Number of points of the raster, 0 while it is not there."""
     figure = next((f for f in visit.figures() if "spike" in f["title"].lower()), {"glyphs": []})
