@@ -28,7 +28,8 @@ PLACE = """([title, kind, column, value]) => {
   const data = glyph.data_source.data, i = Array.from(data[column]).indexOf(value);
   const box = view.el.getBoundingClientRect();
   const at = [data[glyph.glyph.x.field][i], data[glyph.glyph.y.field][i]];
-  return [box.left + view.frame.x_scale.compute(at[0]), box.top + view.frame.y_scale.compute(at[1])];
+  const {x_scale, y_scale} = view.frame;
+  return [box.left + x_scale.compute(at[0]), box.top + y_scale.compute(at[1])];
 }"""
 
 

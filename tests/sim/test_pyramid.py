@@ -1,4 +1,4 @@
-"""The pyramid tells the truth: at every level, in every view, its counts are those of the spikes."""
+"""The pyramid tells the truth: at every level and in every view it counts the spikes there."""
 
 import numpy as np
 import pytest

@@ -60,10 +60,10 @@ def test_the_whole_picture_sums_to_the_matrix(small):
     values = np.random.default_rng(1).random((61, 47))
     picture = draw_matrix(MatrixSource(values), VALUE, rows=(-0.5, 60.5), columns=(-0.5, 46.5))
     mean = picture.dimension_values("synapses", flat=False)[::1]
-    left, bottom, right, top = picture.bounds.lbrt()
+    left, _, right, _ = picture.bounds.lbrt()
     width = (right - left) / mean.shape[1]
-    cells = [np.minimum(np.arange(mean.shape[i]) * width + width, n) - np.arange(mean.shape[i]) * width
-             for i, n in enumerate(values.shape)]  # fmt: skip
+    start = [np.arange(n) * width for n in mean.shape]
+    cells = [np.minimum(a + width, n) - a for a, n in zip(start, values.shape, strict=True)]
     assert (mean * np.outer(*cells)).sum() == pytest.approx(values.sum())
 
 

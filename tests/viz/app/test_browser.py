@@ -46,7 +46,7 @@ def test_a_click_in_the_brain_changes_what_the_raster_holds(visit, address, reco
     visit.page.mouse.click(*visit.place("Firing rate", "Scatter", "region", AAL90[4]))
     visit.page.wait_for_timeout(800)
     visit.turn_to("Activity", figures=2)
-    step, neuron = random_spikes(1000, 60)
+    _, neuron = random_spikes(1000, 60)
     mine = int(((neuron >= 20) & (neuron < 30)).sum())
     visit.until(lambda: points(visit) == mine)
     assert mine < everything
