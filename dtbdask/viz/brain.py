@@ -117,8 +117,14 @@ def glass_brain(
 
     Parameters
     ----------
-    values, xyz, names, value, clim, diverging
-        As of `brain_points`.
+    values : array_like
+        (voxel) float, as of `brain_points`, like all up to `diverging`.
+    xyz : array_like
+        (voxel, axis) float, mm.
+    names : sequence of str
+    value : holoviews.Dimension
+    clim : tuple of float, optional
+    diverging : bool
     connection : array_like, optional
         (voxel, voxel) float, any unit; of each pair the larger of both directions counts.
     edges : int

@@ -77,7 +77,7 @@ class MatrixSource:
     def __init__(self, matrix: Any) -> None:
         if len(matrix.shape) != 2 or not all(matrix.shape):
             raise InputError(f"matrix has shape {tuple(matrix.shape)}; expected (target, source)")
-        self._matrix = sp.csr_array(matrix) if sp.issparse(matrix) else matrix
+        self._matrix: Any = matrix.tocsr() if _is_sparse(matrix) else matrix
         self.shape: tuple[int, int] = tuple(int(n) for n in matrix.shape)  # type: ignore[assignment]
 
     def view(self, rows: Span, columns: Span) -> Blocks:
@@ -94,7 +94,7 @@ class MatrixSource:
         )
         extent = [b - a for a, b in zip(low, high, strict=True)]
         width = max(1, -(-max(extent) // BINS))
-        if extent[0] * extent[1] <= EXACT or sp.issparse(self._matrix):
+        if extent[0] * extent[1] <= EXACT or _is_sparse(self._matrix):
             whole = [a + -(-(b - a) // width) * width for a, b in zip(low, high, strict=True)]
             high = tuple(min(b, n) for b, n in zip(whole, self.shape, strict=True))
             part = self._read(slice(low[0], high[0]), slice(low[1], high[1]))
@@ -136,7 +136,11 @@ class MatrixSource:
 
     def _read(self, rows: slice, columns: slice) -> Any:
         part = self._matrix[rows, columns]
-        return part.tocoo() if sp.issparse(part) else np.asarray(part)
+        return part.tocoo() if _is_sparse(part) else np.asarray(part)
+
+
+def _is_sparse(matrix: Any) -> bool:
+    return bool(sp.issparse(matrix))
 
 
 def _clipped(span: Span, n: int) -> Range:
@@ -156,7 +160,7 @@ def _covered(
 
 def _summed(part: Any, low: Sequence[int], origin: Sequence[int], width: int) -> Floats:
     """Sums over blocks that begin at `origin`, of a part of which cell (0, 0) is at `low`."""
-    if sp.issparse(part):
+    if _is_sparse(part):
         row = (part.row + low[0] - origin[0]) // width
         column = (part.col + low[1] - origin[1]) // width
         shape = [-(-n // width) for n in part.shape]

@@ -73,8 +73,8 @@ def spread_and_error(posterior: xr.Dataset) -> hv.Overlay:
     fit = _frames(posterior)
     time = fit["time_s"].values
     forecast, observed = fit["bold_forecast"], fit["bold_observed"]
-    spread = np.sqrt((deviation(forecast) ** 2).mean("voxel")).values
-    error = np.sqrt(((forecast.mean("member") - observed) ** 2).mean("voxel")).values
+    spread = np.sqrt((deviation(forecast) ** 2).mean("voxel").values)
+    error = np.sqrt(((forecast.mean("member") - observed) ** 2).mean("voxel").values)
     layers = [
         style.curve(time, error, style.TIME, SPREAD, "Error of the mean", style.MEASURED),
         style.curve(time, spread, style.TIME, SPREAD, "Spread of members", style.PRIOR),

@@ -170,7 +170,7 @@ class SpikeSource:
         """
         low, high = sorted(t / self.dt_s - self.first_step for t in time_s)
         steps = _clipped(low, high, self.n_steps)
-        span = _clipped(*sorted(neurons), self.n_neurons)
+        span = _clipped(min(neurons), max(neurons), self.n_neurons)
         start, stop = (int(self._stop[step]) for step in steps)
         if stop - start > READ:
             return self._counted(steps, span)

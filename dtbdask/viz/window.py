@@ -91,5 +91,5 @@ def rates_of_voxels(data: xr.Dataset) -> NDArray[np.float64]:
     steps = count.shape[0] * (1 if name == "spike_count" else int(data.attrs["bin_steps"]))
     seconds = steps * float(data.attrs["dt_ms"]) / 1e3
     with np.errstate(invalid="ignore"):
-        rate = count.sum(count.dims[0]).values / (data["size"].values * seconds)
+        rate = count.sum(str(count.dims[0])).values / (data["size"].values * seconds)
     return voxel_means(data, rate)

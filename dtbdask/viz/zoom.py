@@ -161,7 +161,8 @@ def _within(
     mine = np.isin(source.voxel, np.asarray(regions)).astype(np.int64) * source.size
     before = np.append(0, np.cumsum(mine))  # neurons of the regions before each population
     edge = np.append(source.first, source.n_neurons)
-    return np.interp(stop, edge, before) > np.interp(start, edge, before)
+    inside: NDArray[np.bool_] = np.interp(stop, edge, before) > np.interp(start, edge, before)
+    return inside
 
 
 def _points(source: SpikeSource, spikes: Spikes | None, regions: Sequence[int]) -> list[hv.Points]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import param
 
 
-class Choice(param.Parameterized):  # type: ignore[misc]
+class Choice(param.Parameterized):
     """Regions and time of one session.
 
     Attributes
@@ -22,8 +24,11 @@ class Choice(param.Parameterized):  # type: ignore[misc]
 
     regions = param.List(default=[], item_type=int)
     time_s = param.Range(default=(0.0, 1.0))
-    shown = param.Selector(default="", objects=[""])
+    shown: Any = param.Selector(default="", objects=[""])
     seen: object = None
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def toggle(self, *regions: int) -> None:
         """Choose regions, or no longer if all of them are chosen."""

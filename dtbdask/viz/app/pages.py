@@ -111,7 +111,7 @@ class Pages:
         return rows
 
     def _provenance(self) -> list[tuple[str, Any, str]]:
-        stores = [(r.path.name, r.data.attrs) for r in (*self.study.runs, *self.study.fits)]
+        stores = [(r.path.name, r.data.attrs) for r in self.study.stores]
         if self.study.network is not None:
             stores.append(("network", dict(self.study.network.attributes)))
         return [
@@ -226,19 +226,18 @@ class Pages:
                 "Measured BOLD (points) and its forecast, mean and spread of the ensemble.",
             ),
         ]  # fmt: skip
-        for name in names:
-            parts.append(
-                Figure(
-                    lambda name=name: parameter_traces(_begun(fit.data), name, self._panels()),
-                    lambda: (fit.version, tuple(self.choice.regions)),
-                    f"{name}: mean and spread of the ensemble, bounds dotted.",
-                )
-            )
-        return parts
+        return [*parts, *(self._parameter(fit, name) for name in names)]
+
+    def _parameter(self, fit: Fit, name: str) -> Figure:
+        return Figure(
+            lambda: parameter_traces(_begun(fit.data), name, self._panels()),
+            lambda: (fit.version, tuple(self.choice.regions)),
+            f"{name}: mean and spread of the ensemble, bounds dotted.",
+        )
 
     def _brain(self) -> list[Part]:
         def key() -> Hashable:
-            versions = tuple(s.version for s in (*self.study.runs, *self.study.fits))
+            versions = tuple(s.version for s in self.study.stores)
             return (versions, self.choice.shown, self.choice.time_s, tuple(self.choice.regions))
 
         return [

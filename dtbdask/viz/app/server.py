@@ -67,7 +67,7 @@ class View:
             label="Regions (none: all)", options=names, value=[], max_items=24, width=420
         )
         regions.link(self.choice, value="regions", bidirectional=True)
-        row = [regions]
+        row: list[Any] = [regions]
         if self.study.runs:
             first, last = self.choice.param.time_s.bounds
             time = pn.widgets.EditableRangeSlider(

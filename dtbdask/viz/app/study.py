@@ -50,6 +50,7 @@ class Run:
     data: xr.Dataset = field(init=False)
     spikes: SpikeSource | None = field(init=False, default=None)
     version: int = field(init=False, default=0)
+    _stale: bool = field(init=False, default=False, repr=False)
 
     def __post_init__(self) -> None:
         self.course = Course(self.path)
@@ -226,9 +227,14 @@ class Study:
         return [str(name) for name in data["voxel_label"].values]
 
     @property
+    def stores(self) -> list[Run | Fit]:
+        """Recordings, then fits."""
+        return [*self.runs, *self.fits]
+
+    @property
     def live(self) -> bool:
         """Whether a store may still grow."""
-        return any(not store.finished for store in (*self.runs, *self.fits))
+        return any(not store.finished for store in self.stores)
 
     def look(self) -> None:
         """Take up the rates that were written since the last look."""
@@ -239,7 +245,7 @@ class Study:
         self._tolerant("refresh")
 
     def _tolerant(self, what: str) -> None:
-        for store in (*self.runs, *self.fits):
+        for store in self.stores:
             try:
                 getattr(store, what)()
             except StoreError as error:  # it is being written this very moment
@@ -259,7 +265,7 @@ class Study:
                 )
 
     def _find_network(self) -> None:
-        named = [store.data.attrs.get("network") for store in (*self.runs, *self.fits)]
+        named = [store.data.attrs.get("network") for store in self.stores]
         if self.network is None and named and named[0]:
             try:
                 self.network = open_network(str(named[0]))
@@ -271,7 +277,7 @@ class Study:
 
     def _check_labels(self) -> None:
         labels = self.labels
-        for store in (*self.runs, *self.fits):
+        for store in self.stores:
             found = [str(name) for name in store.data["voxel_label"].values]
             if found != labels:
                 raise InputError(f"{store.path} has other regions than the other stores")

@@ -42,12 +42,13 @@ def test_a_click_in_the_brain_changes_what_the_raster_holds(visit, address, reco
     visit.until(lambda: points(visit) > 0)
     everything = points(visit)
     visit.turn_to("Brain")
-    visit.until(lambda: any(f["title"] == "Firing rate" for f in visit.figures()))
+    visit.until(lambda: visit.figure("From behind"))  # the last one; then nothing moves any more
+    visit.page.wait_for_timeout(1000)
     visit.page.mouse.click(*visit.place("Firing rate", "Scatter", "region", AAL90[4]))
     visit.page.wait_for_timeout(800)
     visit.turn_to("Activity", figures=2)
     _, neuron = random_spikes(1000, 60)
-    mine = int(((neuron >= 20) & (neuron < 30)).sum())
+    mine = int(((neuron >= 40) & (neuron < 50)).sum())
     visit.until(lambda: points(visit) == mine)
     assert mine < everything
     assert visit.complaints == []
