@@ -27,9 +27,6 @@ class Choice(param.Parameterized):
     shown: Any = param.Selector(default="", objects=[""])
     seen: object = None
 
-    def __init__(self) -> None:
-        super().__init__()
-
     def toggle(self, *regions: int) -> None:
         """Choose regions, or no longer if all of them are chosen."""
         now = list(self.regions)

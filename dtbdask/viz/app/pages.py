@@ -185,7 +185,7 @@ class Pages:
             return
         first, last = self.choice.param.time_s.bounds
         low, high = (float(np.clip(t, first, last)) for t in sorted(x_range))
-        if high > low:
+        if high > low and (low, high) != self.choice.time_s:
             self.choice.seen = figure
             self.choice.time_s = (low, high)
 

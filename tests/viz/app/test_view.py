@@ -107,3 +107,12 @@ def test_hostile_names_stay_text(view):
     text = view._pages["Overview"][-1]._pane.object
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
+
+
+def test_a_range_that_stays_does_not_keep_the_raster_from_following_regions(view):
+    view.tabs.active = 1
+    raster = view._pages["Activity"][0]
+    before = raster._pane.object
+    before.event(x_range=view.choice.time_s, y_range=(0.0, 59.0))
+    view.choice.regions = [2]
+    assert raster._pane.object is not before
