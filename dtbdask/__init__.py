@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dtbdask import viz
-    from dtbdask.assim.cycle import assimilate, open_posterior
+    from dtbdask.assim.cycle import assimilate, open_posterior, resume_fit
+    from dtbdask.assim.resimulate import resimulate
     from dtbdask.brain.connectome import (
         functional_connectivity,
         read_connectome,
@@ -68,6 +69,8 @@ _WHERE = {
     "open_recording": "sim.recording",
     "assimilate": "assim.cycle",
     "open_posterior": "assim.cycle",
+    "resume_fit": "assim.cycle",
+    "resimulate": "assim.resimulate",
 }
 
 __all__ = [
@@ -91,6 +94,8 @@ __all__ = [
     "read_connectome",
     "read_dtb",
     "read_volume",
+    "resimulate",
+    "resume_fit",
     "synthetic_connectome",
     "validate_connectome",
     "verify",

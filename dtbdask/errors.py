@@ -7,6 +7,8 @@ and its message carries the field, the value found and what would be right.
 from __future__ import annotations
 
 import numbers
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class DTBDaskError(Exception):
@@ -69,3 +71,24 @@ def whole_number(name: str, value: object, low: int, high: int = 2**63 - 1) -> i
     if not low <= number <= high:
         raise InputError(f"{name} is {value}; expected {low:,} to {high:,}")
     return number
+
+
+@contextmanager
+def writable(path: object) -> Iterator[None]:
+    """Tell what a disk refuses by the path of what was to be written.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    StoreError
+        The disk is full, or may not be written.
+    """
+    try:
+        yield
+    except DTBDaskError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error}") from error

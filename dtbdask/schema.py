@@ -203,6 +203,30 @@ POSTERIOR = _specs(
         "1",
         "hidden truth; only in a twin experiment",
     ),
+    Array(
+        "parameter_smoothed",
+        ("frame", "member", "parameter", "voxel"),
+        "float64",
+        "1",
+        "hyper-parameters of the members after the observations of the next `lag` frames",
+    ),
+    Array(
+        "bold_ahead",
+        ("frame", "member", "voxel"),
+        "float64",
+        "1",
+        "BOLD of members that set out from the fit at the last frame that `ahead` divides",
+    ),
+    Array(
+        "walk_correlation", ("voxel", "other"), "float64", "1", "correlation of the random walks"
+    ),
+    Array(
+        "taper",
+        ("voxel", "other"),
+        "float64",
+        "1",
+        "what an observation of the other voxel counts for a voxel",
+    ),
 )
 """The posterior store of an assimilation."""
 

@@ -1,4 +1,4 @@
-"""What all tests share: nobody looks, so nothing is told of progress, and none is timed."""
+"""What all tests share: nobody looks, so nothing is told of progress, and nothing is timed."""
 
 import dask
 import hypothesis
@@ -10,7 +10,7 @@ hypothesis.settings.load_profile("dtbdask")
 
 @pytest.fixture(autouse=True, scope="session")
 def _quiet():
-    with dask.config.set({"dtbdask.progress": "off"}):
+    with dask.config.set({"dtbdask.progress": "off", "dtbdask.session.window-seconds": 0}):
         yield
 
 

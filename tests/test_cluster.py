@@ -134,9 +134,7 @@ def test_an_address_or_a_file_joins_a_cluster_that_runs_and_leaves_it_running(cl
 # Refusals
 
 
-@pytest.mark.parametrize(
-    "where", ["Local", "", "laptop", "localhost:8786", "cluster.yaml", "cuda", "slurm"]
-)
+@pytest.mark.parametrize("where", ["Local", "", "laptop", "localhost:8786", "cluster.yaml"])
 def test_a_wrong_word_is_refused_with_what_is_possible(where):
     with pytest.raises(InputError) as caught, connect(where):
         pass

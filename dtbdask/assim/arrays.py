@@ -9,6 +9,7 @@ are checked where they are computed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,12 @@ def namespace(*arrays: Any) -> Any:
     """
     for a in arrays:
         a = getattr(a, "_meta", a)
-        if not isinstance(a, np.ndarray) and hasattr(a, "__array_namespace__"):
+        if isinstance(a, np.ndarray | np.generic):
+            continue
+        if hasattr(a, "__array_namespace__"):
             return a.__array_namespace__()
+        if hasattr(a, "__cuda_array_interface__"):  # CuPy's arrays do not tell theirs
+            return import_module(type(a).__module__.partition(".")[0])
     return np
 
 

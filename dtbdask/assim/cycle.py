@@ -3,40 +3,39 @@
 Frame by frame: the hyper-parameters take a step of their random walk, all members run one TR, and
 the filter corrects, voxel by voxel, the hyper-parameters (as z, unbounded) together with the
 haemodynamic state; neurons are never corrected. Beside it, if asked, runs the same prior ensemble
-without any update: what the fit is worth is the difference between the two.
+without any update: what the fit is worth is the difference between the two. The steps themselves
+are in `dtbdask.assim.fit`.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+import zarr
+from numpy.typing import ArrayLike, NDArray
 
-from dtbdask import progress, rng, schema
-from dtbdask.assim.ensemble import Ensemble, Forecast, spread_between
-from dtbdask.assim.filters import denkf, dhmda, enkf, etkf
+from dtbdask import schema
+from dtbdask.assim import keeping
+from dtbdask.assim.analysis import Analysis, Method
+from dtbdask.assim.ensemble import Ensemble, spread_between
+from dtbdask.assim.fit import Fit
+from dtbdask.assim.hyper import Fixed, chosen_voxels, populations_of
 from dtbdask.assim.observe import Observation, observe
-from dtbdask.assim.scores import forecast_scores, parameter_error
-from dtbdask.assim.transform import Logit, random_walk
-from dtbdask.errors import InputError, whole_number
+from dtbdask.assim.posterior import ROWS, Posterior, open_posterior
+from dtbdask.assim.settings import Settings
+from dtbdask.assim.walk import Walk
+from dtbdask.errors import InputError, StoreError, whole_number
 from dtbdask.graph.identity import identity
-from dtbdask.graph.network import Network
-from dtbdask.sim.bold import Balloon
-from dtbdask.sim.record import Column
+from dtbdask.graph.network import Network, open_network
+from dtbdask.sim.moments import writing
 
-logger = logging.getLogger(__name__)
+__all__ = ["ROWS", "assimilate", "default_bounds", "open_posterior", "resume_fit"]
 
 Floats = NDArray[np.float64]
-Method = Literal["etkf", "denkf", "enkf", "dhmda"]
-
-ROWS = 16
-"""Frames of a chunk of the posterior."""
 
 
 def assimilate(
@@ -50,12 +49,24 @@ def assimilate(
     members: int = 32,
     method: Method = "dhmda",
     rho: float = 0.8,
-    walk: float = 0.25,
+    walk: float | Walk = 0.25,
     warm_up_frames: int = 6,
     gamma_shape: float | None = 5.0,
     free: bool = True,
     truth: Floats | None = None,
     seed: int = 0,
+    start: str = "log",
+    transform: str = "logit",
+    window: str = "last",
+    observed: Sequence[str | int] | None = None,
+    voxels: Sequence[str | int] | None = None,
+    taper: ArrayLike | None = None,
+    inflation: float = 1.0,
+    lag: int = 0,
+    ahead: int = 0,
+    fixed: Fixed | None = None,
+    checkpoint_every: int | None = None,
+    device: str = "auto",
     overwrite: bool = False,
 ) -> xr.Dataset:
     """Fit hyper-parameters of a network to BOLD.
@@ -71,17 +82,19 @@ def assimilate(
     to : path
         Store of the posterior.
     parameters : sequence of str
-        Hyper-parameters, one value for each voxel.
+        Hyper-parameters, one value for each voxel: "g_ampa", of all its populations, or "g_ampa E",
+        "g_ampa L5E", of some.
     bounds : mapping of str to (float, float), optional
         Bounds of the hyper-parameters; by default a quarter and twice the value in the network.
     members : int
         Members of the ensemble.
-    method : {"dhmda", "etkf", "denkf", "enkf"}
-        DTB's diffusion filter, or another filter in each voxel on its own.
+    method : {"dhmda", "etkf", "denkf", "enkf", "letkf"}
+        DTB's diffusion filter; another filter in each voxel on its own; or the local filter, which
+        takes the observations that `taper` lets through.
     rho : float
         Weight of a voxel's own correction in `dhmda`.
-    walk : float
-        Variance of a step of the random walk of z.
+    walk : float or Walk
+        Variance of a step of the random walk of z; or a walk with memory, momentum, correlation.
     warm_up_frames : int
         Frames run before the first observation.
     gamma_shape : float or None
@@ -92,6 +105,31 @@ def assimilate(
         Hidden truth of a twin experiment; only stored and scored against.
     seed : int
         Of the noise, the prior's order and the perturbations.
+    start : {"log", "middle"}
+        The members' prior; see `dtbdask.assim.ensemble.spread_between`.
+    transform : {"logit", "log"}
+        Map of hyper-parameters to z; see `dtbdask.assim.transform`.
+    window : {"last", "mean"}
+        What is observed of a frame: BOLD at its end, or its mean over the frame.
+    observed : sequence of str or int, optional
+        Voxels whose BOLD the filter sees, by label or index; by default all. The others are scored.
+    voxels : sequence of str or int, optional
+        Voxels whose hyper-parameters are fitted; by default all. The others keep the network's.
+    taper : (voxel, voxel) array_like, optional
+        What an observation of the second voxel counts for the first, 0 to 1, in "letkf".
+    inflation : float
+        Multiplies the anomalies after each update.
+    lag : int
+        Frames after a frame whose observations still correct its hyper-parameters, as
+        `parameter_smoothed`; 0 for none.
+    ahead : int
+        Frames that a further ensemble runs ahead of the observations, as `bold_ahead`: every so
+        many frames it sets out from the fitted members; 0 for none.
+    fixed : Fixed, optional
+        Hyper-parameters of an earlier stage, which stay.
+    checkpoint_every : int, optional
+        Frames between checkpoints, from which `resume_fit` goes on.
+    device : {"auto", "cpu", "cuda"}
     overwrite : bool
         Replace a posterior that is there.
 
@@ -106,97 +144,113 @@ def assimilate(
         A value is wrong; nothing was written.
     """
     observation = bold if isinstance(bold, Observation) else observe(bold)
-    limits = default_bounds(network, parameters, bounds)
-    n_frames, n_voxels = observation.y.shape
-    if n_voxels != len(network.labels):
-        raise InputError(f"bold has {n_voxels} voxels, the network {len(network.labels)}")
-    if method not in get_args(Method):
-        raise InputError(f"method is {method!r}; use one of {get_args(Method)}")
-    members = whole_number("members", members, 2, 2**15)
-    warm_up_frames = whole_number("warm_up_frames", warm_up_frames, 0)
-    _check(rho, walk, gamma_shape)
-    prior = spread_between(limits, members, n_voxels, seed)
-    logit = Logit(*np.array(list(limits.values())).T[:, :, None])
-    about = {
-        "network": network.path, **identity(network),
-        "labels": list(network.labels), "parameters": list(limits), "bounds": limits,
-        "method": method, "members": members, "rho": rho, "walk": walk,
-        "warm_up_frames": warm_up_frames,
-        "gamma_shape": gamma_shape, "seed": seed, "tr_s": observation.tr_s,
-        "error_variance": observation.error.tolist(), "free": free,
-    }  # fmt: skip
-    if truth is not None and (np.shape(truth) != prior.shape[1:] or not (truth > 0).all()):
+    n_voxels = len(network.labels)
+    if observation.y.shape[1] != n_voxels:
+        raise InputError(f"bold has {observation.y.shape[1]} voxels, the network {n_voxels}")
+    settings = Settings(
+        bounds=default_bounds(network, parameters, bounds),
+        walk=walk if isinstance(walk, Walk) else Walk(walk),
+        voxels=chosen_voxels(network, voxels),
+        observed=chosen_voxels(network, observed),
+        n_voxels=n_voxels, members=members, method=method, rho=rho, warm_up_frames=warm_up_frames,
+        gamma_shape=gamma_shape, free=free, seed=seed, start=start, transform=transform,
+        window=window, inflation=inflation, lag=lag, ahead=ahead, fixed=fixed,
+        taper=None if taper is None else np.asarray(taper, dtype=np.float64),
+        checkpoint_every=checkpoint_every,
+    )  # fmt: skip
+    whole_number("seed", seed, 0, 2**64 - 1)
+    prior = spread_between(settings.bounds, members, n_voxels, seed, start)
+    if truth is not None and (truth.shape != prior.shape[1:] or not (truth > 0).all()):
         raise InputError(
-            f"truth has shape {np.shape(truth)}; expected positive values of {prior.shape[1:]}"
+            f"truth has shape {truth.shape}; expected positive values of {prior.shape[1:]}"
         )
-    doubled = np.concatenate([prior, prior]) if free else prior
-    with (
-        Ensemble(network, client, parameters=tuple(limits), members=len(doubled), seed=seed,
-                 tr_s=observation.tr_s, gamma_shape=gamma_shape) as ensemble,
-        progress.track("Assimilating", warm_up_frames + n_frames, "frames") as done,
-    ):  # fmt: skip
-        store = _Store(to, about, observation.y, prior, truth, free=free, overwrite=overwrite)
-        ensemble.put(doubled)
-        for _ in range(warm_up_frames):
-            ensemble.forecast()
-            done(1)
-        z = logit.to_z(prior)
-        for frame, y in enumerate(observation.y):
-            z = random_walk(z, walk, rng.generator(seed, "walk", frame))
-            ensemble.put(np.concatenate([logit.to_h(z), doubled[members:]]))
-            forecast = ensemble.forecast()
-            z, balloon = _analyse(
-                method,
-                z,
-                forecast,
-                y,
-                observation.error,
-                rho,
-                rng.generator(seed, "analysis", frame),
-            )
-            ensemble.put_balloon(balloon)
-            store.write(logit.to_h(z), forecast, balloon)
-            done(1)
-    return store.finish()
+    tables = {"bold_observed": observation.y, "parameter_prior": prior, "parameter_truth": truth}
+    about = {
+        "network": network.path, **identity(network), "labels": list(network.labels),
+        "tr_s": observation.tr_s, "error_variance": observation.error.tolist(),
+    }  # fmt: skip
+    _check_analysis(settings, observation)
+    with _ensemble(network, client, settings, observation.tr_s, device) as ensemble:
+        if checkpoint_every is not None:
+            keeping.check_free(to, overwrite=overwrite)
+        posterior = Posterior.new(to, settings, about, tables, overwrite=overwrite)
+        if checkpoint_every is not None:
+            keeping.discard(to)
+        fit = Fit(ensemble, observation, settings, prior, posterior)
+        fit.run()
+        ran_on = ensemble.session.device
+    return posterior.finish(seconds=fit.seconds, device=ran_on)
 
 
-def open_posterior(path: str | Path) -> xr.Dataset:
-    """A finished posterior as lazy, labelled arrays.
+def resume_fit(
+    path: str | Path, network: Network | None = None, client: Any = None, *, device: str = "auto"
+) -> xr.Dataset:
+    """Finish a fit that was cut short, from the last of its checkpoints.
+
+    The posterior equals, array for array, that of a fit that was never interrupted. One that is
+    finished already is left as it is.
 
     Parameters
     ----------
     path : path
+        The posterior, of a fit with `checkpoint_every`.
+    network : Network, optional
+        By default that at the path where it was.
+    client : distributed.Client, optional
+        Cluster to divide the members among; it may be another one.
+    device : {"auto", "cpu", "cuda"}
 
     Returns
     -------
     xarray.Dataset
-        The arrays of `dtbdask.schema.POSTERIOR`; scores and settings are attributes.
 
     Raises
     ------
     StoreError
-        Not a posterior, never finished, or damaged.
+        It is no posterior, or there is no complete checkpoint of it.
+    InputError
+        The network is another one.
     """
-    import dask.array as da
+    root = schema.root_of(schema.open_store(path, "posterior", status="any"))
+    if root["status"] == "complete":
+        return open_posterior(path)
+    if root.get("checkpoint_every") is None:
+        raise StoreError(f"{path}: its fit kept no checkpoints; run it again, with overwrite")
+    network = open_network(root["network"]) if network is None else network
+    with writing(path):
+        group = zarr.open_group(Path(path), mode="r+", zarr_format=3)
+        arrays = {
+            name: schema.read(group, name) if name in group else None
+            for name in ("walk_correlation", "taper")
+        }
+        settings = Settings.of_root(root, arrays["walk_correlation"], arrays["taper"])
+        error, y = np.array(root["error_variance"]), schema.read(group, "bold_observed")
+        observation = Observation(y, error, root["tr_s"])
+        posterior, prior = Posterior(path, group, settings), schema.read(group, "parameter_prior")
+        with _ensemble(network, client, settings, observation.tr_s, device) as ensemble:
+            fit = Fit(ensemble, observation, settings, prior, posterior)
+            keeping.put_back(fit)
+            fit.run()
+            ran_on = ensemble.session.device
+        return posterior.finish(seconds=fit.seconds, device=ran_on)
 
-    group = schema.open_store(path, "posterior")
-    root = schema.root_of(group)
-    data = {
-        name: (
-            spec.dims,
-            da.from_zarr(group[name]),
-            {"units": spec.unit, "long_name": spec.meaning},
-        )
-        for name, spec in schema.POSTERIOR.items()
-        if name in group
-    }
-    frames = np.arange(schema.array(group, "bold_observed").shape[0])
-    coords = {
-        "parameter": list(root.pop("parameters")),
-        "voxel_label": ("voxel", list(root.pop("labels"))),
-        "time_s": ("frame", (frames + 1) * root["tr_s"]),
-    }
-    return xr.Dataset(data, coords=coords, attrs=root)
+
+def _check_analysis(settings: Settings, observation: Observation) -> None:
+    """Refuse what the analysis would refuse, before anything is begun."""
+    Analysis(
+        settings.method, observation.error, settings.observed, rho=settings.rho,
+        inflation=settings.inflation, taper=settings.taper, correlation=settings.walk.correlation,
+    )  # fmt: skip
+
+
+def _ensemble(
+    network: Network, client: Any, settings: Settings, tr_s: float, device: str
+) -> Ensemble:
+    return Ensemble(
+        network, client, parameters=settings.names, members=settings.members * settings.groups,
+        seed=settings.seed, tr_s=tr_s, gamma_shape=settings.gamma_shape, window=settings.window,
+        voxels=settings.voxels.tolist(), fixed=settings.fixed, device=device,
+    )  # fmt: skip
 
 
 def default_bounds(
@@ -228,9 +282,11 @@ def default_bounds(
         if name not in parameters:
             raise InputError(f"bounds has {name!r}, which is none of the parameters fitted")
     for name in parameters:
-        if name not in network.parameters.population:
+        parameter = name.split(" ", 1)[0]
+        if parameter not in network.parameters.population:
             raise InputError(f"parameters: {name!r} is no parameter of the network")
-        value = float(network.parameters.population[name].mean())
+        at = populations_of(network, name)
+        value = float(network.parameters.population[parameter][at].mean())
         low, high = (bounds or {}).get(name, (value / 4, value * 2))
         if not 0 < low < high:
             raise InputError(f"bounds of {name} are ({low:g}, {high:g}); expected 0 < low < high")
@@ -238,111 +294,3 @@ def default_bounds(
     if not limits:
         raise InputError("parameters is empty; name at least one")
     return limits
-
-
-def _check(rho: float, walk: float, gamma_shape: float | None) -> None:
-    for name, value, right, wanted in (
-        ("rho", rho, 0 <= rho <= 1, "0 to 1"),
-        ("walk", walk, 0 <= walk < np.inf, "a variance, 0 or more"),
-        (
-            "gamma_shape",
-            gamma_shape,
-            gamma_shape is None or 0 < gamma_shape < np.inf,
-            "None or > 0",
-        ),
-    ):
-        if not right:
-            raise InputError(f"{name} is {value}; expected {wanted}")
-
-
-def _analyse(
-    method: Method, z: Floats, forecast: Forecast, y: Floats, error: Floats, rho: float,
-    generator: np.random.Generator,
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """Hyper-parameters of the members, and haemodynamic states of all, after the update.
-
-    Parameters
-    ----------
-    z : (member, parameter, voxel) float64
-    forecast : Forecast
-        Of the members, and of those that are never updated after them.
-    y, error : (voxel,) float64
-    """
-    members, n_parameters, _ = z.shape
-    bold = forecast.bold[:members]
-    state = np.concatenate([np.moveaxis(z, 1, 2), forecast.balloon[:members]], axis=2)
-    if method == "dhmda":
-        state = dhmda(state, bold, y, error, rho, generator)
-    else:
-        filters: dict[str, Callable[..., Floats]] = {
-            "etkf": etkf, "denkf": denkf, "enkf": partial(enkf, generator=generator)
-        }  # fmt: skip
-        own = filters[method](state.swapaxes(0, 1), bold.T[:, :, None], y[:, None], error[:, None])
-        state = own.swapaxes(0, 1)
-    balloon = forecast.balloon.copy()
-    balloon[:members] = state[:, :, n_parameters:]
-    return np.moveaxis(state[:, :, :n_parameters], 2, 1), balloon
-
-
-class _Store:
-    """The posterior on its way to disk."""
-
-    def __init__(
-        self, path: str | Path, about: dict[str, Any], y: Floats, prior: Floats,
-        truth: Floats | None, *, free: bool, overwrite: bool,
-    ) -> None:  # fmt: skip
-        self._path, self._truth, self._prior, self._y = path, truth, prior, y
-        self._bounds = np.array(list(about["bounds"].values()))
-        self._group = schema.create_store(path, "posterior", about, overwrite=overwrite)
-        specs = schema.POSTERIOR
-        schema.write(self._group, specs["bold_observed"], y)
-        schema.write(self._group, specs["parameter_prior"], prior)
-        if truth is not None:
-            schema.write(self._group, specs["parameter_truth"], truth)
-        members, n_parameters, n_voxels = prior.shape
-        tails = {
-            "parameter_value": (members, n_parameters, n_voxels),
-            **dict.fromkeys(("bold_forecast", "bold_analysis", "rate"), (members, n_voxels)),
-            **({"bold_free": (members, n_voxels)} if free else {}),
-        }
-        self._columns = {
-            name: Column(self._group, specs[name], tail, ROWS) for name, tail in tails.items()
-        }
-        self._forecasts: list[Floats] = []
-        self._frees: list[Floats] = []
-
-    def write(self, h: Floats, forecast: Forecast, balloon: Floats) -> None:
-        """Append one frame."""
-        members = h.shape[0]
-        analysed = Balloon(np.moveaxis(balloon[:members], -1, 0)).bold()
-        values = {
-            "parameter_value": h,
-            "bold_forecast": forecast.bold[:members],
-            "bold_analysis": analysed,
-            "rate": forecast.rate[:members],
-            "bold_free": forecast.bold[members:],
-        }
-        for name, column in self._columns.items():
-            column.append(values[name][None])
-        self._forecasts.append(values["bold_forecast"])
-        self._frees.append(values["bold_free"])
-        self._last = h
-
-    def finish(self) -> xr.Dataset:
-        """Write the rest and the scores, and mark the posterior complete."""
-        for column in self._columns.values():
-            column.finish()
-        scores: dict[str, Any] = {}
-        if len(self._y) > 3:
-            scores["forecast"] = forecast_scores(np.array(self._forecasts), self._y)
-            if "bold_free" in self._columns:
-                scores["free"] = forecast_scores(np.array(self._frees), self._y)
-        if self._truth is not None:
-            low, high = self._bounds.T[:, :, None]
-            for name, h in (("posterior", self._last), ("prior", self._prior)):
-                scores[f"parameter_error_{name}"] = parameter_error(h, self._truth, low, high)[
-                    "error"
-                ]
-        schema.update_root(self._group, scores=scores)
-        schema.commit(self._group)
-        return open_posterior(self._path)

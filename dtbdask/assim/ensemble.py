@@ -7,7 +7,7 @@ filter estimates, times a factor drawn once from Gamma(shape, rate = shape), whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -15,13 +15,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dtbdask.assim.hyper import Fixed, Hyper
 from dtbdask.errors import InputError
-from dtbdask.graph.factors import gamma_factors
 from dtbdask.graph.network import Network
-from dtbdask.graph.parameters import known
 from dtbdask.sim.session import Session
 
 Floats = NDArray[np.float64]
+
+LOOKS = 10
+"""Looks at the BOLD signal in a frame, at most, of which its mean over the frame is taken."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Forecast:
     Attributes
     ----------
     bold : (member, voxel) float64
+        At the end of the frame, or its mean over the frame.
     balloon : (member, voxel, 4) float64
         s in 1/s, f, v, q.
     rate : (member, voxel) float64, Hz
@@ -51,7 +54,7 @@ class Ensemble:
     client : distributed.Client or None
         Cluster to divide the members among; None runs them in this process.
     parameters : sequence of str
-        Hyper-parameters, one value for each voxel.
+        Hyper-parameters, one value for each voxel; see `dtbdask.assim.hyper`.
     members : int
         At least two.
     tr_s : float
@@ -60,27 +63,46 @@ class Ensemble:
         Of the noise. The factors of the neurons belong to the network and follow its own seed.
     gamma_shape : float or None
         Shape of the neurons' factors; None leaves all neurons of a voxel alike.
+    window : {"last", "mean"}
+        What is observed of a frame: BOLD of its last millisecond, or the mean of evenly spaced
+        looks, at most `LOOKS`, as of a scanner that acquires all the time.
+    voxels : sequence of str or int, optional
+        Voxels whose hyper-parameters are set; by default all.
+    fixed : Fixed, optional
+        Hyper-parameters that are set once.
+    device : {"auto", "cpu", "cuda"}
     """
 
     def __init__(
-        self, network: Network, client: Any, *, parameters: tuple[str, ...], members: int,
-        tr_s: float, seed: int, gamma_shape: float | None,
+        self, network: Network, client: Any = None, *, parameters: tuple[str, ...], members: int,
+        tr_s: float, seed: int, gamma_shape: float | None, window: str = "last",
+        voxels: Sequence[str | int] | None = None, fixed: Fixed | None = None,
+        device: str = "auto",
     ) -> None:  # fmt: skip
-        for name in parameters:
-            known(name)
         if members < 2:
             raise InputError(f"members is {members}; an ensemble needs 2 at least")
-        self.parameters = parameters
-        self._voxel = network.populations.voxel
-        self._size = network.populations.size
-        self._tr_s = tr_s
-        self._session = Session(network, client, seed=seed, members=members, tr_s=tr_s)
-        self._how = "assign" if gamma_shape is None else "multiply"
-        if gamma_shape is not None:
-            for index, name in enumerate(parameters):
-                own = int(network.attributes.get("seed") or 0)
-                factors = gamma_factors(own, index, network.n_neurons, gamma_shape)
-                self._session.set(name, factors, neuron="all")
+        if window not in ("last", "mean"):
+            raise InputError(f"window is {window!r}; use 'last' or 'mean'")
+        self.parameters, self.members = parameters, members
+        self._voxel, self._size = network.populations.voxel, network.populations.size
+        self._tr_s, self._n_voxels = tr_s, len(network.labels)
+        self._hyper = Hyper(network, parameters, gamma_shape, voxels)
+        self._network, self._fixed = network, fixed
+        self._looks = looks_of(tr_s) if window == "mean" else 1
+        self.session = Session(
+            network, client, seed=seed, members=members, tr_s=tr_s / self._looks, device=device
+        )
+        self.begin()
+
+    def begin(self) -> None:
+        """Give a session that begins what does not change."""
+        try:
+            if self._fixed is not None:
+                self._fixed.put(self._network, self.session)
+            self._hyper.begin(self.session)
+        except BaseException:
+            self.session.close()
+            raise
 
     def put(self, h: Floats) -> None:
         """Set the hyper-parameters.
@@ -90,35 +112,33 @@ class Ensemble:
         h : (member, parameter, voxel) float64
             In the unit of each parameter.
         """
-        shape = (self._session.members, len(self.parameters), int(self._voxel.max()) + 1)
+        shape = (self.members, len(self.parameters), self._n_voxels)
         if h.shape != shape:
             raise InputError(
                 f"h has shape {h.shape}; expected (member, parameter, voxel) = {shape}"
             )
-        for index, name in enumerate(self.parameters):
-            self._session.set(name, h[:, index][:, self._voxel], how=self._how)
+        self._hyper.put(self.session, h)
 
     def put_balloon(self, balloon: Floats) -> None:
         """Replace the haemodynamic states: (member, voxel, 4) float64."""
-        self._session.put_balloon(np.moveaxis(balloon, -1, 0))
+        self.session.put_balloon(np.moveaxis(balloon, -1, 0))
 
     def forecast(self) -> Forecast:
         """Advance all members by one frame."""
-        window = self._session.advance(self._session.frame_steps)
+        window = self.session.advance(self.session.frame_steps * self._looks)
         spikes = window.spike_count.sum(axis=0)
-        n_voxels = int(self._voxel.max()) + 1
-        per_voxel = np.zeros((spikes.shape[0], n_voxels))
+        per_voxel = np.zeros((spikes.shape[0], self._n_voxels))
         np.add.at(per_voxel.T, self._voxel, spikes.T)
-        neurons = np.bincount(self._voxel, weights=self._size, minlength=n_voxels)
+        neurons = np.bincount(self._voxel, weights=self._size, minlength=self._n_voxels)
         return Forecast(
-            bold=window.bold[-1],
-            balloon=np.moveaxis(self._session.balloon(), 0, -1),
+            bold=window.bold[-self._looks :].mean(axis=0),
+            balloon=np.moveaxis(self.session.balloon(), 0, -1),
             rate=per_voxel / (neurons * self._tr_s),
         )
 
     def close(self) -> None:
         """End the session."""
-        self._session.close()
+        self.session.close()
 
     def __enter__(self) -> Self:
         """Use as a context: closed at its end."""
@@ -134,10 +154,17 @@ class Ensemble:
         self.close()
 
 
+def looks_of(tr_s: float, dt_ms: float = 1.0) -> int:
+    """Looks at BOLD in a frame: as many as divide its steps, at most `LOOKS`."""
+    steps = round(tr_s * 1000 / dt_ms)
+    return max(n for n in range(1, LOOKS + 1) if steps % n == 0)
+
+
 def spread_between(
-    bounds: Mapping[str, tuple[float, float]], members: int, voxels: int, seed: int
-) -> Floats:
-    """Prior hyper-parameters: members evenly spread in the logarithm between the bounds.
+    bounds: Mapping[str, tuple[float, float]], members: int, voxels: int, seed: int,
+    start: str = "log",
+) -> Floats:  # fmt: skip
+    """Prior hyper-parameters: members evenly spread between the bounds.
 
     Each voxel and parameter has its own order of the members, so that voxels are independent.
 
@@ -145,6 +172,9 @@ def spread_between(
     ----------
     bounds : mapping of str to (float, float)
     members, voxels, seed : int
+    start : {"log", "middle"}
+        Evenly in the logarithm; or, as DTB does, evenly over the middle third, from the
+        third-point of the bounds to the next.
 
     Returns
     -------
@@ -152,10 +182,14 @@ def spread_between(
     """
     from dtbdask import rng
 
+    if start not in ("log", "middle"):
+        raise InputError(f"start is {start!r}; use 'log' or 'middle'")
     h = np.empty((members, len(bounds), voxels))
     place = (np.arange(members) + 0.5) / members
     for index, (low, high) in enumerate(bounds.values()):
         values = low * (high / low) ** place
+        if start == "middle":
+            values = low + (high - low) * (1 + np.linspace(0, 1, members)) / 3
         for voxel in range(voxels):
             order = rng.generator(seed, "prior", index, voxel).permutation(members)
             h[:, index, voxel] = values[order]

@@ -115,6 +115,74 @@ class Logit:
         return np.asarray(self.lo, dtype), np.asarray(self.hi, dtype)
 
 
+@dataclass(frozen=True, eq=False)
+class Log:
+    """Map between a positive hyper-parameter h and z = k ln(h / sqrt(lo hi)).
+
+    The bounds are walls: beyond them z goes on, and h stays. A step of z is the same factor of h
+    everywhere, where `Logit` slows down near the bounds.
+
+    Parameters
+    ----------
+    lo, hi : array_like
+        (...) float, unit of h. Lower and upper bounds, positive; they broadcast against h and z.
+    scale : float
+        k of the transform, in units of z.
+
+    Raises
+    ------
+    InputError
+        A bound is not positive or not finite, a lower bound is not below its upper one, or k is not
+        positive.
+    """
+
+    lo: ArrayLike
+    hi: ArrayLike
+    scale: float = 10.0
+
+    def __post_init__(self) -> None:
+        Logit(self.lo, self.hi, self.scale)
+        if not (np.asarray(self.lo) > 0).all():
+            raise InputError(f"bound lo is {np.min(self.lo)}; a logarithm needs it positive")
+
+    def to_z(self, h: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Unbounded value of a hyper-parameter within its bounds.
+
+        Parameters
+        ----------
+        h : ndarray
+            (...) float64, unit of the bounds.
+
+        Returns
+        -------
+        z : ndarray
+            (...) float64, 1.
+        """
+        lo, hi = np.asarray(self.lo, float), np.asarray(self.hi, float)
+        if not ((lo <= h) & (h <= hi)).all():
+            raise InputError(f"hyper-parameter is {h.min()} to {h.max()}, beyond its bounds")
+        z: Floats = self.scale * np.log(h / np.sqrt(lo * hi))
+        return z
+
+    def to_h(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Hyper-parameter of an unbounded value.
+
+        Parameters
+        ----------
+        z : ndarray
+            (...) float64, 1. Any size.
+
+        Returns
+        -------
+        h : ndarray
+            (...) float64, unit of the bounds, within them.
+        """
+        lo, hi = np.asarray(self.lo, float), np.asarray(self.hi, float)
+        ends = self.scale * np.log(hi / lo) / 2
+        h: Floats = np.sqrt(lo * hi) * np.exp(np.clip(z, -ends, ends) / self.scale)
+        return np.clip(h, lo, hi)
+
+
 def random_walk(
     z: NDArray[Real], variance: ArrayLike, generator: np.random.Generator
 ) -> NDArray[Real]:

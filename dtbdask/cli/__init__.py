@@ -25,6 +25,6 @@ for verb in (
     runs.demo, networks.plan, networks.build, networks.inspect, networks.verify, networks.modify,
     formats.import_dtb, formats.export_dtb, formats.import_network, formats.export_network,
     runs.run, restarts.resume, runs.report, view.view, spikes.export_spikes, checks.doctor,
-    checks.verify_dtb, checks.bench,
+    checks.verify_dtb, checks.bench, checks.dry_run,
 ):  # fmt: skip
     main.add_command(verb)

@@ -1,4 +1,4 @@
-"""Verbs on this installation: doctor, verify-dtb, bench."""
+"""Verbs on this installation: doctor, verify-dtb, bench, dry-run."""
 
 from __future__ import annotations
 
@@ -93,3 +93,37 @@ def bench(
         click.echo(json.dumps({figures.name: figures.values for figures in compared}))
     else:
         draw(table(compared, title))
+
+
+@click.command("dry-run")
+@click.argument("network", type=click.Path(path_type=Path))
+@click.option("--workers", type=int, required=True, help="One block on each.")
+@click.option("--rank", type=int, default=0, show_default=True, help="Which block.")
+@click.option("--rate", type=float, default=10.0, show_default=True, help="Mean firing rate, Hz.")
+@click.option("--steps", type=int, default=200, show_default=True)
+@click.option("--threads", type=int, default=1, show_default=True)
+@click.option("--workers-per-host", type=int, help="Row of the grid; by default the root of all.")
+@as_json
+@told
+def dry_run(
+    network: Path, workers: int, rank: int, rate: float, steps: int, threads: int,
+    workers_per_host: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Make one block of NETWORK as if among many, and count what it holds, hears and would send."""
+    from rich.table import Table
+
+    from dtbdask.graph.network import open_network
+    from dtbdask.sim.dry_run import dry_run as rehearse
+
+    lines = rehearse(
+        open_network(network), workers, rank, steps=steps, rate_hz=rate, threads=threads,
+        row=workers_per_host,
+    )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps([asdict(line) for line in lines]))
+        return
+    table = Table("", "found", "planned", title=f"Block {rank} of {workers:,}")
+    for line in lines:
+        figures = ("" if x is None else f"{x:,.{0 if x >= 10 else 2}f}" for x in line.figures)
+        table.add_row(line.name, *figures)
+    draw(table)

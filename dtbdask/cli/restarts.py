@@ -13,12 +13,15 @@ from dtbdask.cli.telling import as_json, tell, told
 @click.command()
 @click.argument("recording", type=click.Path(path_type=Path))
 @click.option("--network", type=click.Path(path_type=Path), help="Where the network is now.")
-@click.option("--cluster", default="local", show_default=True, help="local, none, or a scheduler.")
-@click.option("--workers", type=int, default=2, show_default=True, help="Of a local cluster.")
+@click.option(
+    "--cluster", default="local", show_default=True,
+    help="local, cuda, slurm, none, or a scheduler.",
+)  # fmt: skip
+@click.option("--workers", type=int, help="Of a local cluster: 2; or devices: all.")
 @as_json
 @told
 def resume(
-    recording: Path, network: Path | None, cluster: str, workers: int, as_json: bool
+    recording: Path, network: Path | None, cluster: str, workers: int | None, as_json: bool
 ) -> None:
     """Finish RECORDING, of a run with checkpoints that was cut short."""
     from contextlib import nullcontext

@@ -57,8 +57,11 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
 @click.option(
     "--tr", type=float, default=0.8, show_default=True, help="Time between BOLD frames, s."
 )
-@click.option("--cluster", default="local", show_default=True, help="local, none, or a scheduler.")
-@click.option("--workers", type=int, default=2, show_default=True, help="Of a local cluster.")
+@click.option(
+    "--cluster", default="local", show_default=True,
+    help="local, cuda, slurm, none, or a scheduler.",
+)  # fmt: skip
+@click.option("--workers", type=int, help="Of a local cluster: 2; or devices: all.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
     help="Where it runs; the spikes are the same.",
@@ -72,13 +75,14 @@ def demo(out: Path, data: str | None, tiny: bool, as_json: bool) -> None:
     "--checkpoint-every", type=float, help="Biological time between checkpoints, s: see resume."
 )
 @click.option("--checkpoint-wall", type=float, help="Time on the clock between checkpoints, s.")
+@click.option("--timing", is_flag=True, help="Tell what the time of a step was spent on.")
 @as_json
 @told
 def run(
     network: Path, recording: Path, seconds: float, burn_in: float, record: str,
     bin_ms: float | None, sample: tuple[str, ...], sample_every: float | None, seed: int,
-    tr: float, cluster: str, workers: int, device: str, exchange: str, overwrite: bool,
-    checkpoint_every: float | None, checkpoint_wall: float | None, as_json: bool,
+    tr: float, cluster: str, workers: int | None, device: str, exchange: str, overwrite: bool,
+    checkpoint_every: float | None, checkpoint_wall: float | None, timing: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Simulate NETWORK and write RECORDING (a new .zarr)."""
     from contextlib import nullcontext
@@ -102,8 +106,12 @@ def run(
         if burn_in:
             session.run(burn_in)
         made = session.run(seconds, record=quantities, to=recording, **options)
+        spent = session.timing().figures() if timing else {}
     assert made is not None
-    tell(figures_of(recording, made.to_xarray()), as_json, "Recording")
+    figures = figures_of(recording, made.to_xarray())
+    tell(figures | ({"timing": spent} if as_json and timing else {}), as_json, "Recording")
+    if timing and not as_json:
+        tell(spent, as_json, "Time of a step")
 
 
 def figures_of(path: Path, data: xr.Dataset) -> dict[str, Any]:

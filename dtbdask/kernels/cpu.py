@@ -101,12 +101,12 @@ def place_heard(
     n_fired: NDArray[np.int64], bounds: NDArray[np.int64], indptr: NDArray[np.int64],
     peer: NDArray[np.uint32], place: NDArray[np.uint32],
 ) -> None:  # fmt: skip
-    """Write the places, in the list of each peer that hears them, of the neurons that fired.
+    """Write, for each peer, what it calls those of the neurons that fired that it hears.
 
     Parameters
     ----------
     out : (spike,) uint32
-        Written: the places of one peer after those of the other, each in the order of `fired`.
+        Written: those of one peer after those of the other, each in the order of `fired`.
     cursor : (peer,) int64
         Where those of each peer begin; moved to where they end.
     fired : (neuron,) uint32
@@ -116,7 +116,7 @@ def place_heard(
     peer : (entry,) uint32
         As of `count_heard`.
     place : (entry,) uint32
-        Place of the neuron in the list of that peer.
+        What that peer calls the neuron.
     """
     for part in range(n_fired.size):
         for k in range(bounds[part], bounds[part] + n_fired[part]):

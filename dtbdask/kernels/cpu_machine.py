@@ -66,6 +66,22 @@ def _acquire(typing_context: Any, array: Any, index: Any) -> Any:
     return types.int64(array, types.intp), generate
 
 
+def _now(typing_context: Any) -> Any:
+    """Time on a clock that never goes back, ns."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number, word = ir.IntType(64), ir.IntType(32)
+        time = cgutils.alloca_once(builder, ir.ArrayType(number, 2))
+        kind = ir.FunctionType(word, [word, time.type])
+        function = cgutils.get_or_insert_function(builder.module, kind, "clock_gettime")
+        builder.call(function, [word(_MONOTONIC), time])
+        seconds, rest = (builder.extract_value(builder.load(time), k) for k in range(2))
+        return builder.add(builder.mul(seconds, number(1_000_000_000)), rest)
+
+    return types.int64(), generate
+
+
+_MONOTONIC = 1
 AHEAD = np.uint64(4)
 """Rows by which a prefetch runs ahead of a delivery."""
 
@@ -74,6 +90,7 @@ as_int: Any = intrinsic(_as_int)
 release: Any = intrinsic(_release)
 acquire: Any = intrinsic(_acquire)
 as_float: Any = intrinsic(_as_float)
+now: Any = intrinsic(_now)
 
 
 @njit(forceinline=True)

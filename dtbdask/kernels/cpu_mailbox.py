@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
-from dtbdask.kernels.cpu_machine import LINE, acquire, give_way, release
+from dtbdask.kernels.cpu_machine import LINE, acquire, give_way, now, release
 
 HEADER = 3
 """Words before the ids of a message."""
@@ -23,15 +23,13 @@ words of the message and how many of them were moved, where its ids lie at this 
 have room there (or, of a ring to a peer, are to be sent), and the step that was found. The tail
 lies a line behind the head."""
 RING = 8
-ACROSS, WAITING, OTHER_STEP, NO_ROOM, GONE, LEFT = range(6)
+ACROSS, WAITING, OTHER_STEP, NO_ROOM, GONE, LEFT, NO_MESSAGE = range(7)
 """How a call ends, and with which peer: everything is across; something is not, yet; the peer is at
-another step; its list has no room; the peer left; this end left."""
+another step; its list has no room; the peer left; this end left; what the peer sent is no message
+of spikes that are heard here."""
 _UNKNOWN = -1
 _LOOKS = 200
 """Looks at all rings before the core is offered to others."""
-_MONOTONIC = 1
-
-_clock_gettime: Any = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.uintp))
 
 
 @njit(nogil=True, cache=True)
@@ -172,14 +170,22 @@ def post(board: Any, rings: Any, outgoing: Any, inbox: Any, me: int, step: int, 
     mask : int
         Words of a ring, a power of two, less one.
     """
-    place, to, of = 0, rings[0], rings[1]
+    place, to = 0, rings[0]
+    for peer in range(rings.shape[1]):
+        to[peer, PLACE] = place
+        place += max(to[peer, N_IDS], 0)
+    begin(board, rings, outgoing, inbox, me, step, mask)
+
+
+@njit(nogil=True, cache=True)
+def begin(board: Any, rings: Any, outgoing: Any, inbox: Any, me: int, step: int, mask: int) -> None:
+    """Do as `post`, with lists that lie anywhere in `outgoing`: their `PLACE` is given, too."""
+    to, of = rings[0], rings[1]
     for peer in range(rings.shape[1]):
         n = to[peer, N_IDS]
-        to[peer, PLACE] = place
         to[peer, DONE] = of[peer, DONE] = 0
         to[peer, LENGTH] = HEADER + n if n >= 0 else 0
         of[peer, LENGTH] = _UNKNOWN if n >= 0 else 0
-        place += max(n, 0)
     _pass(board, rings, outgoing, inbox, me, step, mask)
 
 
@@ -200,7 +206,7 @@ def wait(
     -------
     code, rank : int
     """
-    until, looks, clock = np.int64(0), 0, np.empty(2, np.int64)
+    until, looks = np.int64(0), 0
     while True:
         code, peer = _pass(board, rings, outgoing, inbox, me, step, mask)
         if code != WAITING:
@@ -209,10 +215,9 @@ def wait(
             return LEFT, me
         looks += 1
         if looks % _LOOKS == 0:
-            _clock_gettime(np.int32(_MONOTONIC), clock.ctypes.data)
-            now = clock[0] * 1_000_000_000 + clock[1]
+            moment = now()
             if until == 0:
-                until = now + patience
-            if now >= until:
+                until = moment + patience
+            if moment >= until:
                 return WAITING, peer
             give_way()

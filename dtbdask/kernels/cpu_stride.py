@@ -17,7 +17,11 @@ from dtbdask.kernels import Features
 from dtbdask.kernels.cpu import deliver
 from dtbdask.kernels.cpu_delays import deliver_delayed
 from dtbdask.kernels.cpu_integrate import advance, arguments_of
-from dtbdask.kernels.cpu_machine import meet
+from dtbdask.kernels.cpu_machine import meet, now
+
+DELIVERY, COMPUTE, SWAP, WAIT = range(4)
+"""On what a part spends its time: its kicks; its neurons; what it tells peers and is told by them;
+peers and other parts that are late."""
 
 
 def stride(
@@ -32,9 +36,10 @@ def stride(
     part : int
     arrived : (part, 8) int64
         Zeros at first; where the threads meet.
-    seen : tuple of (step, part, member, population + 1) int32, (neuron,) uint32, (step,) int64
+    seen : tuple of (step, part, member, population + 1) int32, (neuron,) uint32 and two int64
         Written: spikes of each population; and, unless the log is empty, the spikes of member 0 in
-        this part, one step after the other, and how many a step has.
+        this part, one step after the other, and how many a step has, (step,). Added to: ns spent
+        on `DELIVERY`, `COMPUTE`, `SWAP` and `WAIT`, (4,).
     wires : tuple
         `indptr`, `target`, `weight` and `inhibitory`, as `cpu.deliver` takes them.
     delays : tuple or None
@@ -65,41 +70,81 @@ def _stride(
     part, arrived, seen, wires, delays, lists, state, coefficients, place, clock, script, runs, on,
     slots,
 ):  # fmt: skip
-    count, log, n_log = seen
-    indptr, target, weight, inhibitory = wires
+    spent, logged = seen[3], 0
+    for k in range(clock[1]):
+        begun = now()
+        deliver_own(k, wires, delays, lists, state, place, clock)
+        delivered = now()
+        logged = go_on(k, logged, part, seen, lists, state, coefficients, place, clock, script,
+                       runs, on, slots)  # fmt: skip
+        advanced = now()
+        meet(arrived, part, k + 1)
+        spent[DELIVERY] += delivered - begun
+        spent[COMPUTE] += advanced - delivered
+        spent[WAIT] += now() - advanced
+
+
+@njit(nogil=True)
+def deliver_own(
+    k: int, wires: Any, delays: Any, lists: Any, state: Any, place: Any, clock: Any
+) -> None:
+    """Deliver to a part the spikes of its block in the step before the `k`-th.
+
+    Parameters
+    ----------
+    k : int
+    wires, delays, lists, state, place, clock
+        As in `stride`.
+    """
+    fired, n_fired, bounds = lists[:2][k % 2], lists[2:][k % 2], place[0]
+    if delays is None:
+        deliver(state[0][0], fired, n_fired, bounds, *wires)
+    else:
+        deliver_delayed(state[0], fired, n_fired, bounds, *wires, clock[0] + k, *delays)
+
+
+@njit(nogil=True)
+def go_on(
+    k: int, logged: int, part: int, seen: Any, lists: Any, state: Any, coefficients: Any,
+    place: Any, clock: Any, script: Any, runs: Any, on: Any, slots: Any,
+) -> int:  # fmt: skip
+    """Advance a part by the `k`-th step, and write down its spikes; how many are in the log.
+
+    Parameters
+    ----------
+    k : int
+    logged : int
+        How many were in the log before.
+    part, seen, lists, state, coefficients, place, clock, script, runs
+        As in `stride`.
+    on, slots
+        As `cpu_integrate.arguments_of` gives them.
+    """
+    count, log, n_log, _ = seen
     kick, v, ou, j, refractory, h_t, ca = state
     value, factor, stretch_stop, stretch_population = coefficients
     bounds, tile, first_member, key = place
-    begin, n_steps, t_steps, scale = clock
+    begin, _, t_steps, scale = clock
     script_step, script_neuron = script
-    logged = 0
-    for k in range(n_steps):
-        step, now, then = begin + k, k % 2, (k + 1) % 2
-        fired, n_fired = lists[:2][now], lists[2:][now]
-        if delays is None:
-            deliver(kick[0], fired, n_fired, bounds, indptr, target, weight, inhibitory)
-        else:
-            deliver_delayed(
-                kick, fired, n_fired, bounds, indptr, target, weight, inhibitory, step, *delays
-            )
-        low = np.searchsorted(script_step, step)
-        high = np.searchsorted(script_step, step + 1)
-        fired, n_fired = lists[:2][then], lists[2:][then]
-        advance(
-            v, ou, j, refractory, kick[step % kick.shape[0]], value, factor, stretch_stop,
-            stretch_population, part, bounds, tile, first_member, key, step, t_steps, scale,
-            fired, n_fired, h_t, ca, script_neuron[low:high], *on, slots,
-        )  # fmt: skip
-        _count(count[k, part], fired, n_fired, part, bounds, *runs)
-        if log.size:
-            for i in range(bounds[part], bounds[part] + n_fired[0, part]):
-                log[logged] = fired[0, i]
-                logged += 1
-            n_log[k] = n_fired[0, part]
-        meet(arrived, part, k + 1)
+    step = begin + k
+    low = np.searchsorted(script_step, step)
+    high = np.searchsorted(script_step, step + 1)
+    fired, n_fired = lists[:2][(k + 1) % 2], lists[2:][(k + 1) % 2]
+    advance(
+        v, ou, j, refractory, kick[step % kick.shape[0]], value, factor, stretch_stop,
+        stretch_population, part, bounds, tile, first_member, key, step, t_steps, scale,
+        fired, n_fired, h_t, ca, script_neuron[low:high], *on, slots,
+    )  # fmt: skip
+    _count(count[k, part], fired, n_fired, part, bounds, *runs)
+    if log.size:
+        for i in range(bounds[part], bounds[part] + n_fired[0, part]):
+            log[logged] = fired[0, i]
+            logged += 1
+        n_log[k] = n_fired[0, part]
+    return logged
 
 
-@njit(cache=True)
+@njit
 def _count(count, fired, n_fired, part, bounds, run_stop, run_population):
     """Count the spikes of one part for their populations."""
     for m in range(n_fired.shape[0]):

@@ -252,7 +252,9 @@ def struct(**fields: str) -> np.dtype[Any]:
     return np.dtype([(name, types.get(kind, kind)) for name, kind in fields.items()], align=True)
 
 
-FIRED = struct(log="*", others="*", count="*", base="*", n="u32", members="u32")
+FIRED = struct(
+    log="*", others="*", count="*", base="*", half="*", n="u32", members="u32", piece="u32"
+)  # fmt: skip
 EDGES = struct(
     indptr="*", first="*", target="*", weight="*", inhibitory="*",
     n_rows="u32", n_tiles="u32", tile_size="u32", longest="u32",
@@ -265,7 +267,7 @@ STATE = struct(
 COEFFICIENTS = struct(
     value="*", factor="*", stop="*", population="*", first="*", only="*", n_populations="u32"
 )
-CENSUS = struct(spikes="*", stop="*", population="*", first="*")
+CENSUS = struct(spikes="*", stop="*", population="*", first="*", only="*")
 RECIPE = struct(
     first="*", size="*", degree="*", excitatory="*", terms="*", source="*", table="*",
     threshold="*", other="*", far="*", far_population="*", far_threshold="*", far_other="*",

@@ -9,11 +9,17 @@ struct Clock {
 };
 
 // Lists of the neurons that fired: those of step k of a window begin at base[k] of the log of the
-// first member, and at 0 of the list of any other.
+// first member, and at 0 of the list of any other. Each piece of the window begins the log, or its
+// second half, anew.
 struct Fired {
     u32 *log, *others, *count;
-    u64 *base;
-    u32 n, members;
+    u64 *base, half;
+    u32 n, members, piece;
+
+    __device__ u64 next(i64 k) const {  // where the list that step k makes begins
+        if (!LOGGED) return 0;
+        return k % piece ? base[k] + count[k * members] : k / piece % 2 * half;
+    }
 
     __device__ u32 *of(u32 m, i64 k) const {
         return m == 0 ? log + base[k] : others + (u64)(m - 1) * n;
@@ -111,7 +117,7 @@ extern "C" __global__ void deliver(
     const u32 count = fired.n_of(m, k);
     const u32 *list = fired.of(m, k);
     if (m == 0 && blockIdx.x == 0 && threadIdx.x == 0) {
-        fired.base[k + 1] = LOGGED ? fired.base[k] + count : 0;
+        fired.base[k + 1] = fired.next(k);
     }
     const u64 items = (u64)count * g.n_tiles;
     for (u64 item = warp; item < items; item += n_warps) {

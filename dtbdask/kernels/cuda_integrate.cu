@@ -23,6 +23,7 @@ struct Census {
     const u32 *stop;         // (run,)
     const int *population;   // (run,)
     const u32 *first;        // (tile,)
+    const int *only;         // (tile,)
 };
 
 // Coefficient of a neuron: that of its population, times its own factor if there are any.
@@ -131,7 +132,9 @@ __device__ __forceinline__ u32 run_of(const u32 *stop, u32 run, u32 i) {
 constexpr u32 MOST_THREADS = 256;  // of a block that advances neurons
 constexpr u32 EACH = 4;  // neurons of a lane: lane, 32 + lane, 64 + lane and 96 + lane of a tile
 
-// List the neurons of a block of threads that fired; the lists of blocks follow as they come.
+// List the neurons of a block of threads that fired, and count them by population; the lists of
+// blocks follow as they come. A tile of one population is counted at once: single additions to
+// the few counts of large populations would wait for each other.
 __device__ __forceinline__ void list_fired(
     const Fired &fired, const Census &census, u32 n_populations, const u32 *ballot, u32 tile, u32 m,
     i64 k) {
@@ -159,13 +162,17 @@ __device__ __forceinline__ void list_fired(
     if (total == 0) return;
     u32 *list = fired.of(m, k + 1) + place[warp];
     int *spikes = census.spikes + (k * fired.members + m) * (n_populations + 1);
+    const int only = census.only[tile];
+    if (only >= 0 && lane == 0) atomicAdd(spikes + only, (int)total);
 #pragma unroll
     for (u32 q = 0; q < EACH; ++q) {
         if (ballot[q] >> lane & 1) {
             const u32 i = tile * TILE + q * WARP + lane;
             list[__popc(ballot[q] & ((1u << lane) - 1))] = i;
-            const u32 run = run_of(census.stop, census.first[tile], i);
-            atomicAdd(spikes + census.population[run], 1);
+            if (only < 0) {
+                const u32 run = run_of(census.stop, census.first[tile], i);
+                atomicAdd(spikes + census.population[run], 1);
+            }
         }
         list += __popc(ballot[q]);
     }

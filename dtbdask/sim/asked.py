@@ -1,8 +1,9 @@
 """What each peer asked to hear: the neurons of its list, found from those that fired.
 
-A peer names the neurons it hears once, as a list, and is told the places in that list of those that
-fired. Kept by neuron, the lists take 8 bytes for each neuron and peer that hears it, and a spike
-costs as much as it has hearers, however many blocks there are.
+A peer names the neurons it hears once, as a list, with a number for each, that of the row of its
+edges there, and is told the numbers of those that fired. Kept by neuron, the lists take 8 bytes for
+each neuron and peer that hears it, and a spike costs as much as it has hearers, however many blocks
+there are.
 """
 
 from __future__ import annotations
@@ -24,9 +25,18 @@ class Asked:
 
     Parameters
     ----------
-    lists : sequence of (asked,) uint32
-        Local neurons that each peer hears, none of them twice.
+    lists : sequence of (2, asked) uint32
+        Local neurons that each peer hears, none of them twice; and what it calls them.
     n_neurons : int
+
+    Attributes
+    ----------
+    indptr : (neuron_edge,) int64
+        Entries of each neuron in the two that follow.
+    peer, place : (entry,) uint32
+        Who hears it, and what that peer calls it.
+    size : list of int
+        Neurons in each list.
 
     Raises
     ------
@@ -35,27 +45,26 @@ class Asked:
     """
 
     def __init__(self, lists: Sequence[Ids], n_neurons: int) -> None:
-        size = [ids.size for ids in lists]
-        neuron = np.concatenate([*lists, np.zeros(0, np.uint32)])
+        self.size = [asked.shape[1] for asked in lists]
+        neuron, number = np.concatenate([*lists, np.zeros((2, 0), np.uint32)], axis=1)
         if neuron.max(initial=0) >= n_neurons:
             raise ExchangeError(
                 f"a peer asks for neuron {neuron.max():,} of a block of {n_neurons:,}: blocks are "
                 "not of one network"
             )
         order = np.argsort(neuron, kind="stable")
-        self._indptr = np.zeros(n_neurons + 1, np.int64)
-        np.cumsum(np.bincount(neuron, minlength=n_neurons), out=self._indptr[1:])
-        self._peer = np.repeat(np.arange(len(lists), dtype=np.uint32), size)[order]
-        places = [np.arange(n, dtype=np.uint32) for n in size]
-        self._place = np.concatenate([*places, np.zeros(0, np.uint32)])[order]
+        self.indptr = np.zeros(n_neurons + 1, np.int64)
+        np.cumsum(np.bincount(neuron, minlength=n_neurons), out=self.indptr[1:])
+        self.peer = np.repeat(np.arange(len(lists), dtype=np.uint32), self.size)[order]
+        self.place = number[order]
         self._n_peers = len(lists)
 
     def of(self, block: Block) -> list[Ids]:
-        """Places, in the list of each peer, of the neurons that fired in the last step."""
+        """What each peer calls the neurons it hears that fired in the last step."""
         stop = np.zeros(self._n_peers + 1, np.int64)
-        heard = (block.fired[0], block.n_fired[0], block.bounds, self._indptr, self._peer)
+        heard = (block.fired[0], block.n_fired[0], block.bounds, self.indptr, self.peer)
         cpu.count_heard(stop[1:], *heard)
         np.cumsum(stop, out=stop)
         found = np.empty(stop[-1], np.uint32)
-        cpu.place_heard(found, stop[:-1].copy(), *heard, self._place)
+        cpu.place_heard(found, stop[:-1].copy(), *heard, self.place)
         return np.split(found, stop[1:-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,8 @@ class Block:
         How many there are from `bounds[part]` on.
     spikes : (member, population) int32
         Spikes of each population in the last step.
+    spent : list of int, ns
+        On delivery, neurons, swaps and waiting; of several threads the mean, or the first's.
     """
 
     def __init__(self, spec: BlockSpec) -> None:
@@ -74,6 +77,7 @@ class Block:
         self.n_fired, self._next_n_fired = np.zeros((2, members, spec.threads), np.int64)
         self._census = np.zeros((members, populations.size.size + 1), np.int32)
         self.spikes = self._census[:, :-1]
+        self.spent = [0] * 4
         self._incoming: list[tuple[NDArray[np.uint32], int]] = []
         self._key = np.array(rng.split_seed(spec.seed), np.uint32)
         self._scale = np.dtype(spec.dtype).type(spec.network.wiring.weight_scale)
@@ -99,8 +103,10 @@ class Block:
             self._census, self.fired, self.n_fired, self.bounds, self.run_stop, self.run_population
         )
 
-    def stride(self, n_steps: int, *, spikes: bool) -> Stride:
-        """Make some steps of a block that exchanges nothing; its threads meet in the kernel.
+    def stride(
+        self, n_steps: int, *, spikes: bool, kernel: Callable[..., None] = cpu_stride.stride
+    ) -> Stride:
+        """Make some steps; the threads of the block meet in the kernel.
 
         Parameters
         ----------
@@ -108,10 +114,13 @@ class Block:
             At most `longest_stride`.
         spikes : bool
             Return the spikes of member 0.
+        kernel : callable
+            What makes them; by default that of a block that exchanges nothing.
         """
         members, threads = self.spec.members, self.spec.threads
         count = np.zeros((n_steps, threads, members, self._census.shape[1]), np.int32)
         n_log = np.zeros((threads, n_steps), np.int64)
+        spent = np.zeros((threads, 4), np.int64)
         arrived = np.zeros((threads, cpu_machine.LINE), np.int64)
         room = n_steps * np.diff(self.bounds) * spikes
         logs = [np.empty(n, np.uint32) for n in room]  # touched as far as they are filled
@@ -119,8 +128,8 @@ class Block:
         lists = (self.fired, self._next_fired, self.n_fired, self._next_n_fired)
 
         def work(part: int) -> None:
-            cpu_stride.stride(
-                c.features, part, arrived, (count, logs[part], n_log[part]),
+            kernel(
+                c.features, part, arrived, (count, logs[part], n_log[part], spent[part]),
                 (edges.indptr[part], edges.target, edges.weight, edges.inhibitory),
                 None if self.delays is None else tuple(self.delays), lists,
                 (state.kick, state.v, state.ou, state.j, state.refractory, state.h_t, state.ca),
@@ -136,7 +145,10 @@ class Block:
             self.n_fired, self._next_n_fired = self._next_n_fired, self.n_fired
         self.step_index += n_steps
         whole = count.sum(axis=1, dtype=np.int32)[..., :-1]
-        self.spikes[:] = whole[-1]
+        if n_steps:
+            self.spikes[:] = whole[-1]
+        now = spent.mean(axis=0).astype(int).tolist()
+        self.spent = [was + more for was, more in zip(self.spent, now, strict=True)]
         return Stride(whole, logs, n_log)
 
     @property
@@ -400,11 +412,24 @@ class Block:
             other.result()
 
     def _advance(self, part: int, t_steps: int) -> None:
+        begun = perf_counter_ns()
         self._deliver(part)
+        delivered = perf_counter_ns()
         self._integrate(part, t_steps)
+        if part == 0 and t_steps:
+            self.spent[cpu_stride.DELIVERY] += delivered - begun
+            self.spent[cpu_stride.COMPUTE] += perf_counter_ns() - delivered
+
+    def take_in(self) -> None:
+        """Deliver what was received: a stride begins without."""
+        self.on_parts(self._deliver_incoming)
+        self._incoming = []
 
     def _deliver(self, part: int) -> None:
         self._deliver_lists(part, self.fired, self.n_fired, self.bounds, 0)
+        self._deliver_incoming(part)
+
+    def _deliver_incoming(self, part: int) -> None:
         for rows, age in self._incoming:
             n_rows = np.array([[rows.shape[1]]])
             self._deliver_lists(part, rows, n_rows, np.zeros(1, np.int64), age)

@@ -19,7 +19,7 @@ import zarr
 from numpy.typing import NDArray
 
 from dtbdask import schema
-from dtbdask.errors import InputError, StoreError, StoreExistsError
+from dtbdask.errors import InputError, StoreError, StoreExistsError, writable
 from dtbdask.graph.identity import IDENTITY
 from dtbdask.graph.parameters import PARAMETERS, Parameters
 from dtbdask.graph.ranges import spread
@@ -195,27 +195,33 @@ def write(
     -------
     pathlib.Path
         Of the store.
+
+    Raises
+    ------
+    StoreError
+        The disk is full, or may not be written; the generation before stays.
     """
-    folder = Path(path).absolute()
-    whole, _ = _generations(folder)
-    number = whole[-1][1]["generation"] + 1 if whole else 0
-    store = folder / next(n for n in GENERATIONS if not whole or n != whole[-1][0].name)
-    _discard(store)
-    again = "the generation before it may be whole"
-    root = {**about, "generation": number, "by_neuron": changed.by_neuron, "again": again}
-    group = schema.create_store(store, "checkpoint", root)
-    schema.write(group, schema.CHECKPOINT["balloon"], balloon)
-    for kind in ("population", "neuron", "multiplier"):
-        for name, values in getattr(changed, kind).items():
-            schema.write(group, _parameter(kind, name, values.ndim), values)
-    for name, values in held.items():
-        spec = schema.RECORDING[name]
-        held_spec = schema.Array(f"held/{name}", spec.dims, spec.dtype, spec.unit, spec.meaning)
-        schema.write(group, held_spec, values)
-    names = [_write_field(group, *field) for field in fields]
-    schema.update_root(group, fields=names)
-    schema.commit(group)
-    return store
+    with writable(path):
+        folder = Path(path).absolute()
+        whole, _ = _generations(folder)
+        number = whole[-1][1]["generation"] + 1 if whole else 0
+        store = folder / next(n for n in GENERATIONS if not whole or n != whole[-1][0].name)
+        _discard(store)
+        again = "the generation before it may be whole"
+        root = {**about, "generation": number, "by_neuron": changed.by_neuron, "again": again}
+        group = schema.create_store(store, "checkpoint", root)
+        schema.write(group, schema.CHECKPOINT["balloon"], balloon)
+        for kind in ("population", "neuron", "multiplier"):
+            for name, values in getattr(changed, kind).items():
+                schema.write(group, _parameter(kind, name, values.ndim), values)
+        for name, values in held.items():
+            spec = schema.RECORDING[name]
+            held_spec = schema.Array(f"held/{name}", spec.dims, spec.dtype, spec.unit, spec.meaning)
+            schema.write(group, held_spec, values)
+        names = [_write_field(group, *field) for field in fields]
+        schema.update_root(group, fields=names)
+        schema.commit(group)
+        return store
 
 
 def put(path: str, blocks: list[Block], haemodynamics: Haemodynamics | None) -> None:

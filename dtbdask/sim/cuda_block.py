@@ -1,14 +1,13 @@
 """A block on a CUDA device: the same neurons, edges and spikes as a `Block`, to the bit.
 
-State and edges live on the device. A window of steps is enqueued as CUDA graphs without waiting
-for any of them; the host sees counts, and spikes where it asked for them, at the end of the window.
-Where blocks exchange spikes a window has one step.
+State and edges live on the device. A window of steps is enqueued as CUDA graphs, piece by piece;
+what the host asked to see of a piece is copied while the next one is under way. Where blocks
+exchange spikes a window has one step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,43 +15,24 @@ from numpy.typing import NDArray
 
 from dtbdask import rng
 from dtbdask.errors import InputError
-from dtbdask.kernels import cuda
+from dtbdask.kernels import cuda, cuda_memory
 from dtbdask.sim import cuda_edges
 from dtbdask.sim.block import Block
+from dtbdask.sim.cuda_lists import Lists
 from dtbdask.sim.cuda_state import OnHost, Ring
 from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.model import Coefficients
 from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.state import Field, State
 
+Counts = NDArray[np.int32]
 Ints = NDArray[np.int64]
 
 GRAPH_STEPS = 32
 """Steps of the longest graph."""
-LOG = 1 << 26
-"""Spikes for which there is room on the device, if every neuron fired in every step."""
 DELIVER_THREADS = 256
 DELIVER_BLOCKS = 8
 """Blocks of threads that deliver, for each multiprocessor."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a device saw in some steps.
-
-    Attributes
-    ----------
-    count : (step, member, population) int32
-        Spikes of each population.
-    n_fired : (step,) int64
-        Spikes of the first member in each step; none unless spikes were asked for.
-    local : (spike,) uint32
-        Their local indices, ascending in each step.
-    """
-
-    count: NDArray[np.int32]
-    n_fired: Ints
-    local: NDArray[np.uint32]
 
 
 class CudaBlock(Block):
@@ -71,13 +51,13 @@ class CudaBlock(Block):
         self._cp: Any = cuda.load_cupy()
         if spec.threads != 1:
             raise InputError(f"threads is {spec.threads}; a block on a device takes 1")
+        cuda_memory.share_pool()
         self._threads, self._stale = threads, True
         self._graphs: dict[tuple[cuda.Build, int], Any] = {}
         self._kept: list[dict[str, Any]] = []
         self._build: Any = None
         self._value: Any = None
         self._sent: tuple[Any, ...] = ()
-        self._room = self._made = self._offset = 0
         super().__init__(spec)
         cp, edges = self._cp, self.edges
         self._tiles = cp.asarray(self.tiles)
@@ -96,11 +76,10 @@ class CudaBlock(Block):
         )  # fmt: skip
         self._edges = edges.struct()
         self._clock = cp.zeros(2, np.int64)
-        self._census_runs = self._runs_on_device(self.run_stop, self.run_population)
-        self._others = cp.zeros((max(spec.members - 1, 1), self.n_neurons), np.uint32)
-        self._log = cp.zeros(max(self.n_neurons, 1), np.uint32)
-        self._n_fired: Any = None
-        self._reserve(1, logged=False)
+        self._lists = Lists(
+            self.n_neurons, spec.members, self._runs_on_device(self.run_stop, self.run_population),
+            self._census.shape[1] - 1, self.shift,
+        )  # fmt: skip
         self._sm = cp.cuda.Device().attributes["MultiProcessorCount"]
 
     @property
@@ -114,48 +93,76 @@ class CudaBlock(Block):
 
     def step(self) -> None:
         """Deliver the spikes of the last step, then advance by one exchange step."""
-        seen = self.advance(1, logged=True)
-        self.spikes[:] = seen.count[0]
-        n_fired = self._n_fired[1].get()
-        self.n_fired[:, 0] = n_fired
-        self.fired[0, : n_fired[0]] = seen.local
-        for m in range(1, self.spec.members):
-            found = self._others[m - 1, : int(n_fired[m])]
-            self.fired[m, : n_fired[m]] = np.sort(found.get())
+        self.spikes[:] = self.advance(1, logged=False)[0][0]
+        for m in range(self.spec.members):
+            found = self._cp.sort(self._lists.last(m)).get()
+            self.n_fired[m, 0], self.fired[m, : found.size] = found.size, found
 
     def advance(
         self, n_steps: int, *, logged: bool, before: Callable[[int], None] | None = None,
-        after: Callable[[int], None] | None = None,
-    ) -> Seen:  # fmt: skip
-        """Make some steps, and wait for the last of them only.
+        after: Callable[[int], None] | None = None, each: Callable[[Counts], None] | None = None,
+    ) -> tuple[Counts, Ints, Ints]:  # fmt: skip
+        """Make some steps; the host waits for pieces of them, while the next piece is under way.
 
         Parameters
         ----------
         n_steps : int
-            At most `most_steps` where spikes are kept.
         logged : bool
             Keep the spikes of the first member.
         before : callable, optional
             Called with the number of each step, to prepare it.
         after : callable, optional
             Called with the number of each step when it has been enqueued.
+        each : callable, optional
+            Called with the counts of one piece after the other.
+
+        Returns
+        -------
+        count : (step, member, population) int32
+            Spikes of each population.
+        n_spikes : (step,) int64
+            Spikes of the first member in each step; none unless they are kept.
+        neuron : (spike,) int64
+            Their global neurons, ascending in each step.
         """
+        lists, counts, under_way = self._lists, [], None
         self._reserve(n_steps, logged=logged)
         self._refresh(logged=logged)
         self._begin_window(n_steps)
-        k = 0
-        while k < n_steps:
+
+        def take(start: int, stop: int, made: Any) -> None:
+            counts.append(lists.take(start, stop, made, logged=logged))
+            if each is not None:
+                each(counts[-1])
+
+        for start in range(0, n_steps, lists.piece):
+            stop = min(start + lists.piece, n_steps)
+            self._make(start, stop, logged, before, after)
+            if under_way is not None:
+                take(*under_way)
+            under_way = start, stop, self._cp.cuda.get_current_stream().record()
+        assert under_way is not None
+        take(*under_way)
+        self.step_index += n_steps
+        return np.concatenate(counts), *lists.end(n_steps, logged=logged)
+
+    def _make(
+        self, start: int, stop: int, logged: bool, before: Callable[[int], None] | None,
+        after: Callable[[int], None] | None,
+    ) -> None:  # fmt: skip
+        """Enqueue steps of a window."""
+        k = start
+        while k < stop:
             if before is not None:
                 before(k)
             self._refresh(logged=logged)
             steps = 1
             if before is None and after is None:
-                steps = min(GRAPH_STEPS, 1 << (n_steps - k).bit_length() - 1)
+                steps = min(GRAPH_STEPS, 1 << (stop - k).bit_length() - 1)
             self._graph(steps).launch()
             if after is not None:
                 after(k)
             k += steps
-        return self._end_window(n_steps, logged=logged)
 
     def kernel(self, name: str) -> Any:
         """A kernel of those in use."""
@@ -175,11 +182,7 @@ class CudaBlock(Block):
         place : (neuron,) uint32 cupy.ndarray
             Place in the sample, plus 1, or 0.
         """
-        self.kernel("strike")((self._sm,), (256,), (count, place, self._fired, self._clock))
-
-    def most_steps(self) -> int:
-        """Steps of the longest window whose spikes there is room for in any case."""
-        return max(1, LOG // max(self.n_neurons, 1))
+        self.kernel("strike")((self._sm,), (256,), (count, place, self._lists.fired, self._clock))
 
     def settle(self) -> None:
         """Deliver the spikes of the last step and add the kicks to the traces: state at rest."""
@@ -187,7 +190,7 @@ class CudaBlock(Block):
         self._begin_window(0)
         self._deliver_fired(0)
         self._integrate_at(0, 0)
-        self._n_fired[:] = 0
+        self._lists.forget()
         self.n_fired[:] = 0
         self._incoming = []
 
@@ -220,7 +223,7 @@ class CudaBlock(Block):
         arrays = (host.v, host.ou, *host.j, host.refractory)
         wanted = sum(a.nbytes for a in arrays)
         wanted += int(np.prod(shape)) * np.dtype(packing.dtype).itemsize
-        cuda_edges.check_free(wanted, "the neurons of the block")
+        cuda_memory.check_free(wanted, "the neurons of the block")
         return State(
             cp.asarray(host.v), cp.asarray(host.ou), tuple(cp.asarray(j) for j in host.j),
             cp.asarray(host.refractory), cp.zeros(shape, packing.dtype),
@@ -246,21 +249,16 @@ class CudaBlock(Block):
         return cuda.filled(layout, **on_device)
 
     def _runs_on_device(self, stop: Ints, population: Ints) -> dict[str, Any]:
-        """Runs of neurons, and the first of each tile."""
-        first = np.searchsorted(stop, np.arange(self.tiles.size) * rng.TILE, side="right")
-        cp = self._cp
+        """Runs of neurons, the first of each tile, and the population of tiles that have one."""
+        cp, low = self._cp, np.arange(self.tiles.size) * rng.TILE
+        first = np.searchsorted(stop, low, side="right")
+        alike = (stop[first] >= low + rng.TILE) & (low + rng.TILE <= self.n_neurons)
         return {
             "stop": cp.asarray(stop, np.uint32),
             "population": cp.asarray(population, np.int32),
             "first": cp.asarray(first, np.uint32),
+            "only": cp.asarray(np.where(alike, population[first], -1), np.int32),
         }
-
-    def _only(self) -> Ints:
-        """Population of each tile whose neurons have the same coefficients, or -1."""
-        low = np.arange(self.tiles.size) * rng.TILE
-        run = np.searchsorted(self.stretch_stop, low, side="right")
-        alike = (self.stretch_stop[run] >= low + rng.TILE) & (low + rng.TILE <= self.n_neurons)
-        return np.where(alike, self.stretch_population[run], -1)
 
     def _refresh(self, *, logged: bool) -> None:
         """Send to the device what changed since the last step."""
@@ -282,7 +280,6 @@ class CudaBlock(Block):
             self._graphs.clear()
             self._value, self._factor = cp.asarray(c.value), cp.asarray(c.factor)
             self._stretches = self._runs_on_device(self.stretch_stop, self.stretch_population)
-            self._stretches["only"] = cp.asarray(self._only(), np.int32)
             self._coefficients_sent = cuda.filled(
                 cuda.COEFFICIENTS, value=self._value, factor=self._factor, **self._stretches,
                 n_populations=c.value.shape[1],
@@ -291,58 +288,16 @@ class CudaBlock(Block):
 
     def _reserve(self, n_steps: int, *, logged: bool) -> None:
         """Have room for what a window leaves behind."""
-        cp, n, spec = self._cp, self.n_neurons, self.spec
-        log = n * (n_steps + 1) if logged else n
-        if n_steps <= self._room and log <= self._log.size:
-            return
-        room = max(n_steps, self._room)
-        last = self._n_fired[self._made].copy() if self._room else 0
-        if log > self._log.size:
-            old, self._log = self._log, cp.empty(log, np.uint32)
-            self._log[: old.size] = old
-        self._n_fired = cp.zeros((room + 1, spec.members), np.uint32)
-        self._n_fired[0], self._made = last, 0
-        self._base = cp.zeros(room + 2, np.uint64)
-        self._spikes = cp.zeros((room, spec.members, self._census.shape[1]), np.int32)
-        self._room = room
-        self._fired = cuda.filled(
-            cuda.FIRED, log=self._log, others=self._others, count=self._n_fired, base=self._base,
-            n=n, members=spec.members,
-        )  # fmt: skip
-        self._census_sent = cuda.filled(cuda.CENSUS, spikes=self._spikes, **self._census_runs)
-        self._graphs.clear()
+        if self._lists.reserve(n_steps, logged=logged):
+            self._graphs.clear()
 
     def _begin_window(self, n_steps: int) -> None:
-        """Have the spikes of the last step at the beginning, and nothing of the steps to come."""
-        cp = self._cp
-        if self._offset:
-            last = slice(self._offset, self._offset + int(self._n_fired[self._made, 0]))
-            moved = self._log[last].copy()
-            self._log[: moved.size], self._offset = moved, 0
-        self._n_fired[0], self._made = self._n_fired[self._made].copy(), 0
-        self._n_fired[1 : n_steps + 1] = 0
-        self._spikes[:n_steps] = 0
+        """Have the spikes of the last step ready, foreign ones delivered, and the clock set."""
+        self._lists.begin(n_steps)
         self._clock.set(np.array([0, self.step_index]))
         for rows, age in self._incoming:
-            self._deliver_rows(cp.asarray(rows[0]), age)
+            self._deliver_rows(self._cp.asarray(rows[0]), age)
         self._incoming = []
-
-    def _end_window(self, n_steps: int, *, logged: bool) -> Seen:
-        """Wait, and take what the window left."""
-        cp = self._cp
-        self._made = n_steps
-        self.step_index += n_steps
-        count = self._spikes[:n_steps, :, :-1].get()
-        if not logged:
-            return Seen(count, np.zeros(0, np.int64), np.zeros(0, np.uint32))
-        all_fired = self._n_fired[: n_steps + 1, 0].get().astype(np.int64)
-        self._offset = int(all_fired[:-1].sum())
-        n_fired, low = all_fired[1:], int(all_fired[0])
-        ends = cp.asarray(np.cumsum(n_fired))
-        local = self._log[low : low + int(n_fired.sum())].astype(np.uint64)
-        step = cp.searchsorted(ends, cp.arange(local.size), side="right").astype(np.uint64)
-        order = cp.sort(step << np.uint64(32) | local)
-        return Seen(count, n_fired, order.astype(np.uint32).get())
 
     def _graph(self, steps: int) -> Any:
         """Some steps as one graph."""
@@ -368,7 +323,7 @@ class CudaBlock(Block):
         self._integrate_at(j, self.spec.t_steps)
 
     def _deliver_fired(self, j: int) -> None:
-        self._deliver_from(self._fired, self._clock, j, 0)
+        self._deliver_from(self._lists.fired, self._clock, j, 0)
 
     def _deliver_rows(self, rows: Any, age: int) -> None:
         """Deliver spikes of foreign neurons, `age` steps before the last one."""
@@ -376,7 +331,7 @@ class CudaBlock(Block):
         count, base = cp.asarray([rows.size], np.uint32), cp.zeros(2, np.uint64)
         clock = cp.asarray([0, self.step_index])
         fired = cuda.filled(
-            cuda.FIRED, log=rows, count=count, base=base, n=self.n_neurons, members=1
+            cuda.FIRED, log=rows, count=count, base=base, n=self.n_neurons, members=1, piece=1
         )
         self._deliver_from(fired, clock, 0, age)
 
@@ -398,8 +353,8 @@ class CudaBlock(Block):
         spec, threads = self.spec, self._threads
         k0, k1 = self._key
         arguments = (
-            self._state, self._coefficients_sent, self._census_sent, self._fired, self._tiles,
-            self._marked, self._clock, np.uint32(j), np.uint32(t_steps), self._scale,
+            self._state, self._coefficients_sent, self._lists.census, self._lists.fired,
+            self._tiles, self._marked, self._clock, np.uint32(j), np.uint32(t_steps), self._scale,
             np.uint32(spec.first_member), k0, k1, np.uint32(self.n_slots),
             np.uint32(self.n_neurons),
         )  # fmt: skip

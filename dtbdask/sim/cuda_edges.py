@@ -20,7 +20,7 @@ from dtbdask.graph.network import Network
 from dtbdask.graph.ranges import spread
 from dtbdask.graph.synapses import Procedural
 from dtbdask.graph.wiring import Recipe
-from dtbdask.kernels import Features, cuda
+from dtbdask.kernels import Features, cuda, cuda_memory
 from dtbdask.sim.edges import columns, kick_dtype
 
 Ints = NDArray[np.int64]
@@ -123,7 +123,7 @@ def collect(network: Network, ranges: Ints, features: Features) -> CudaEdges:
     if max(total) >= 2**32:
         raise CapacityError(f"a tile has {max(total):,} synapses, more than {2**32 - 1:,}")
     bytes_an_edge = (4 + features.paired) if packed else 8 + 4 * features.paired
-    check_free(sum(total) * bytes_an_edge, "the synapses of the block")
+    cuda_memory.check_free(sum(total) * bytes_an_edge, "the synapses of the block")
     for edge, count in zip(indptr, cursor, strict=True):
         cp.cumsum(count[rows], dtype=np.uint32, out=edge[1:])
         count[rows] = edge[:-1]
@@ -144,18 +144,6 @@ def collect(network: Network, ranges: Ints, features: Features) -> CudaEdges:
         sum(int((length > cuda.LONG).sum()) for length in longest),
         bool(packed), kick_dtype(network.wiring, features),
     )  # fmt: skip
-
-
-def check_free(wanted: int, what: str) -> None:
-    """Refuse what the free memory of the device cannot hold, before it is allocated."""
-    cp: Any = cuda.load_cupy()
-    free, total = cp.cuda.runtime.memGetInfo()
-    free += cp.get_default_memory_pool().free_bytes()
-    if wanted > free:
-        raise CapacityError(
-            f"{what} need {wanted / 1e9:,.1f} GB on {cuda.device_name()}, which has "
-            f"{free / 1e9:,.1f} GB free of {total / 1e9:,.1f} GB; use more blocks, one a device"
-        )
 
 
 def _weights(cp: Any, n: int, *, packed: bool, paired: bool) -> Any:

@@ -15,7 +15,7 @@ import mmap
 import os
 import stat
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import numpy as np
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from dtbdask.errors import CapacityError, ExchangeError
 from dtbdask.kernels import cpu_mailbox as mailbox
 from dtbdask.kernels.cpu_machine import LINE
+from dtbdask.kernels.cpu_march import Box
 from dtbdask.sim.exchange import NOTHING, End, Ids
 
 Ints = NDArray[np.int64]
@@ -174,24 +175,51 @@ class Shm(End):
     def wait(self, step: int) -> list[Ids]:
         """Take the list of each peer, sending on what is left to be sent."""
         board = self._memory()
-        start = looked = time.monotonic()
-        patience = SPIN_NS
-        while True:
+
+        def move(patience: int) -> tuple[int, int, int]:
             code, peer = mailbox.wait(
                 board, self._known, self._outgoing, self._inbox, self.rank, step, self._mask,
                 patience,
             )  # fmt: skip
-            if code == mailbox.ACROSS:
-                return self._received()
             if code == mailbox.NO_ROOM:
                 self._make_room(peer)
-            elif code != mailbox.WAITING:
+                code = mailbox.WAITING
+            return code, peer, step
+
+        self.until_across(move)
+        return self._received()
+
+    def until_across(self, move: Callable[[int], tuple[int, int, int]]) -> None:
+        """Have a kernel swap, and look after the peers when it waits.
+
+        Parameters
+        ----------
+        move : callable
+            Of the time that it may wait in the kernel, ns. Returns how it ended, with which peer,
+            and at which step it is; it is called again until everything is across.
+        """
+        start = looked = time.monotonic()
+        patience = SPIN_NS
+        while True:
+            code, peer, step = move(patience)
+            if step != self._step:  # what it waited for before has come
+                self._step, patience, start = step, SPIN_NS, time.monotonic()
+            if code == mailbox.ACROSS:
+                return
+            if code != mailbox.WAITING:
                 raise self._ended(code, peer)
-            else:
-                looked = self._go_on_waiting(peer, start, looked)
-                if time.monotonic() - start > LONG:
-                    patience = 0
-                    time.sleep(PAUSE)
+            looked = self._go_on_waiting(peer, start, looked)
+            if time.monotonic() - start > LONG:
+                patience = 0
+                time.sleep(PAUSE)
+
+    def reserve(self, room: Ints) -> Box:
+        """Have room for lists so long, (rank,) int64, of each peer; what a kernel swaps with."""
+        of = self._of
+        of[:, mailbox.ROOM] = np.maximum(of[:, mailbox.ROOM], room)
+        of[:, mailbox.PLACE] = np.cumsum(of[:, mailbox.ROOM]) - of[:, mailbox.ROOM]
+        self._inbox = np.empty(int(of[:, mailbox.ROOM].sum()), np.uint32)
+        return Box(self._memory(), self._known, NOTHING, self._inbox, self.rank, self._mask)
 
     def _memory(self) -> Ints:
         """What is shared, which stays while it is held, whoever closes."""
@@ -224,6 +252,8 @@ class Shm(End):
             return self._lost("swap", peer, f"it is at step {self._of[peer, mailbox.FOUND]}")
         if code == mailbox.GONE:
             return self._lost("swap", peer, "it left")
+        if code in (mailbox.NO_MESSAGE, mailbox.NO_ROOM):
+            return self._lost("swap", peer, "what it sent is no message of spikes heard here")
         return self._lost("swap", peer, "this end left")
 
     def _go_on_waiting(self, peer: int, start: float, looked: float) -> float:

@@ -6,14 +6,17 @@ population and integrates the haemodynamics itself. Otherwise the session adds u
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import perf_counter, perf_counter_ns
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dtbdask.errors import LostError, SessionError
+from dtbdask.errors import ExchangeError, LostError, SessionError
 from dtbdask.graph.partition import Partition
+from dtbdask.kernels.cpu_stride import SWAP, WAIT
 from dtbdask.sim import checkpoint
 from dtbdask.sim.asked import Asked
 from dtbdask.sim.block import Block
@@ -22,12 +25,14 @@ from dtbdask.sim.changes import Change, Held
 from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.drive import Drive, driven
 from dtbdask.sim.exchange import Exchange, Loopback
+from dtbdask.sim.march import March, marching
 from dtbdask.sim.observe import Observer, Seen
 from dtbdask.sim.quantities import Watch
 from dtbdask.sim.raster import Raster, Spikes
 from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.steps import SpikeSteps
 from dtbdask.sim.swaps import Swaps, shortest, unpacked
+from dtbdask.sim.timing import shared
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -97,9 +102,11 @@ class Gang:
             spec = specs[0]
             self.haemodynamics = Haemodynamics(spec.network.populations, spec.members, spec.dt_ms)
         self._before: list[tuple[Held, frozenset[str]]] = []
-        self._rows: list[list[NDArray[np.uint32]]] = []
+        self._n_heard: list[list[int]] = []
         self._asked: list[Asked] = []
         self._swaps: list[Swaps] = []
+        self._march: March | None = None
+        self._steps, self._took_s = 0, 0.0
         self._left = False
 
     @classmethod
@@ -118,15 +125,18 @@ class Gang:
             order = np.argsort(owner, kind="stable")
             cuts = np.searchsorted(owner[order], np.arange(1, exchange.size))
             of_peer = np.split(order, cuts)
-            self._rows.append([(block.n_neurons + of).astype(np.uint32) for of in of_peer])
+            self._n_heard.append([of.size for of in of_peer])
             soonest.append(shortest(block, of_peer))
-            lists = [self.partition.local(heard[of]) for of in of_peer]
+            lists = [(self.partition.local(heard[of]), block.n_neurons + of) for of in of_peer]
             told = zip(soonest[-1], lists, strict=True)
-            exchange.post(-1, [np.append(soon, ids).astype(np.uint32) for soon, ids in told])
+            exchange.post(
+                -1, [np.concatenate([[soon], *both]).astype(np.uint32) for soon, both in told]
+            )
         for block, exchange, soon in zip(self.blocks, self.exchanges, soonest, strict=True):
             asked = exchange.wait(-1)
-            self._asked.append(Asked([ids[1:] for ids in asked], block.n_neurons))
+            self._asked.append(Asked([ids[1:].reshape(2, -1) for ids in asked], block.n_neurons))
             self._swaps.append(Swaps.agreed(soon, asked))
+        self._march = marching(self.blocks, self.exchanges, self._n_heard, self._asked, self._swaps)
 
     def advance(
         self,
@@ -155,18 +165,26 @@ class Gang:
         Window
         """
         self._before = []  # frees what the last change replaced
+        begun = perf_counter()
         members = self.blocks[0].spec.members
         first_step = self.blocks[0].step_index
         observers = self._observers(watch, n_steps)
+        bold, done = [np.zeros((0, members, 0))], first_step
+
+        def follow(count: NDArray[np.int32]) -> None:
+            nonlocal done
+            if self.haemodynamics is not None:
+                bold.append(self.haemodynamics.advance(count, done, frame_steps))
+            done += count.shape[0]
+
         walk = self._stride if self._on_one_device else self._walk
-        count, fired = walk(n_steps, drive, observers, spikes=spikes)
+        count, fired = walk(n_steps, drive, observers, spikes=spikes, each=follow)
         for observer in observers:
             observer.finish()
-        bold = np.zeros((0, members, 0))
-        if self.haemodynamics is not None:
-            bold = self.haemodynamics.advance(count, first_step, frame_steps)
         seen = [observer.seen for observer in observers]
-        return Window(first_step, count, bold, *fired, seen)
+        self._steps += n_steps
+        self._took_s += perf_counter() - begun
+        return Window(first_step, count, np.concatenate(bold[1:] or bold), *fired, seen)
 
     @property
     def _on_one_device(self) -> bool:
@@ -174,33 +192,39 @@ class Gang:
         return self.partition.n_blocks == 1 and self.blocks[0].spec.device == "cuda"
 
     def _stride(
-        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool
-    ) -> tuple[NDArray[np.int32], Spikes]:
+        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool,
+        each: Callable[[NDArray[np.int32]], None],
+    ) -> tuple[NDArray[np.int32], Spikes]:  # fmt: skip
         """Counts, and spikes of member 0, of some steps of the one block on a device."""
         from dtbdask.sim.cuda_stride import stride
 
-        return stride(self.blocks[0], n_steps, drive, observers, spikes=spikes)
+        return stride(self.blocks[0], n_steps, drive, observers, spikes=spikes, each=each)
 
     def _walk(
-        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool
-    ) -> tuple[NDArray[np.int32], Spikes]:
+        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool,
+        each: Callable[[NDArray[np.int32]], None],
+    ) -> tuple[NDArray[np.int32], Spikes]:  # fmt: skip
         """Counts, and spikes of member 0, of some steps of all blocks.
 
-        A block that is the whole network makes many steps at once, unless it is looked at; others
-        go step by step.
+        A block that is the whole network, or that swaps in the kernel, makes many steps at once,
+        unless it is looked at; others go step by step.
         """
         put, ends = driven(self.blocks, drive), _ends(n_steps, drive)
         count = np.zeros((n_steps, *self.blocks[0].spikes.shape), np.int32)
-        alone = self.partition.n_blocks == 1 and not observers
+        marches = self._march is not None or self.partition.n_blocks == 1
         self._raster.begin()
         k = 0
         while k < n_steps:
             self._stay()
             put(k)
-            if alone:
+            if marches and not observers:
                 block = self.blocks[0]
                 until = min(k + block.longest_stride, int(ends[np.searchsorted(ends, k + 1)]))
-                stride = block.stride(until - k, spikes=spikes)
+                if self._march is None:
+                    stride = block.stride(until - k, spikes=spikes)
+                else:
+                    last = until == n_steps
+                    stride = self._march.stride(until - k, spikes=spikes, last=last)
                 count[k:until], k = stride.spike_count, until
                 if spikes:
                     self._raster.take_stride(stride)
@@ -208,6 +232,7 @@ class Gang:
                 self._step(k, count[k], observers, spikes=spikes, last=k == n_steps - 1)
                 k += 1
         put(n_steps)
+        each(count)
         return count, self._raster.spikes()
 
     def _step(
@@ -238,13 +263,18 @@ class Gang:
         for block, exchange, peers, swaps in zip(
             self.blocks, self.exchanges, self._asked, self._swaps, strict=True
         ):
+            begun = perf_counter_ns()
             swaps.add(peers.of(block))
             due.append(swaps.due(last=last))
             exchange.post(step, swaps.take(due[-1]))
-        for block, exchange, rows, n_steps in zip(
-            self.blocks, self.exchanges, self._rows, due, strict=True
-        ):
-            _receive(block, rows, exchange.wait(step), n_steps)
+            block.spent[SWAP] += perf_counter_ns() - begun
+        for block, exchange, n_steps in zip(self.blocks, self.exchanges, due, strict=True):
+            begun = perf_counter_ns()
+            messages = exchange.wait(step)
+            waited = perf_counter_ns()
+            _receive(block, messages, n_steps)
+            block.spent[WAIT] += waited - begun
+            block.spent[SWAP] += perf_counter_ns() - waited
 
     def change(self, change: Change) -> None:
         """Change a parameter in every block; `undo` takes it back."""
@@ -270,6 +300,10 @@ class Gang:
         base = np.broadcast_to(parameters.population[name], shape)
         multiplier = np.broadcast_to(block.multiplier.get(name, 1.0), shape)
         return base, multiplier, name in parameters.neuron
+
+    def timing(self) -> tuple[int, Floats]:
+        """Steps made, and what each block spent on them: (block, part) float64, s."""
+        return self._steps, shared(self._took_s, [block.spent for block in self.blocks])
 
     def state(self, name: str) -> list[tuple[Ints, NDArray[Any]]]:
         """Ranges of neurons and values of a state field, for each block, all kicks delivered."""
@@ -351,17 +385,19 @@ def _observer(block: Block, watch: Watch, n_steps: int) -> Observer:
     return CudaObserver(block, watch, n_steps)
 
 
-def _receive(
-    block: Block, rows: list[NDArray[np.uint32]], messages: list[NDArray[np.uint32]],
-    n_steps: list[int],
-) -> None:  # fmt: skip
+def _receive(block: Block, messages: list[NDArray[np.uint32]], n_steps: list[int]) -> None:
     """Give a block the rows of the neurons of each peer that spiked, by how long ago."""
     found: dict[int, list[NDArray[np.uint32]]] = {}
-    for of_peer, message, n in zip(rows, messages, n_steps, strict=True):
-        for k, ids in enumerate(unpacked(message, n) if n else []):
-            found.setdefault(n - 1 - k, []).append(of_peer[ids])
+    for message, n in zip(messages, n_steps, strict=True):
+        for k, rows in enumerate(unpacked(message, n) if n else []):
+            found.setdefault(n - 1 - k, []).append(rows)
     for age, lists in found.items():
-        block.receive(np.concatenate(lists), age)
+        told, n_rows = np.concatenate(lists), block.n_neurons + block.edges.heard.size
+        if told.max(initial=0) >= n_rows:
+            raise ExchangeError(
+                f"swap: a peer told of row {told.max():,} of a block that has {n_rows:,}"
+            )
+        block.receive(told, age)
 
 
 def _field(block: Block, name: str) -> NDArray[Any]:

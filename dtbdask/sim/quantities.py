@@ -28,13 +28,13 @@ MEANS = ("v_mean", "current_mean", "receptor_current")
 SAMPLE = ("sample_v", "sample_current", "sample_background", "sample_spike")
 """Arrays of sampled neurons."""
 
-ROWS = {"bold": 64, "n_spikes": 2000, "spike_neuron": 1 << 20}
-"""First dimension of a chunk; `STEPS` of the others."""
+ROWS = {"bold": 64, "spike_neuron": 1 << 20}
+"""First dimension of a chunk; `STEPS`, or fewer, of the others."""
 QUICK = ("spike_neuron",)
 """Arrays that take the least time to compress; the others take the least room."""
-STEPS = 500
+STEPS = 2000
 LARGEST = 1 << 22
-"""Values in a chunk of means or samples, at most."""
+"""Values in a chunk of counts, means or samples, at most."""
 WIDEST = 1000
 """Steps of a bin, and between two looks at samples, at most."""
 MOST_BITS = 32
@@ -202,9 +202,7 @@ class Request:
 
     def rows(self, name: str, tail: tuple[int, ...]) -> int:
         """First dimension of a chunk."""
-        if name == "spike_count" or name in ROWS:
-            return ROWS.get(name, STEPS)
-        return min(STEPS, max(1, LARGEST // max(1, math.prod(tail))))
+        return ROWS.get(name, min(STEPS, max(1, LARGEST // max(1, math.prod(tail)))))
 
     def attributes(self) -> dict[str, Any]:
         """What the root of the recording says of this."""

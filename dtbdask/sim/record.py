@@ -12,7 +12,7 @@ import zarr
 from numpy.typing import NDArray
 
 from dtbdask import schema
-from dtbdask.errors import StoreError
+from dtbdask.errors import writable
 from dtbdask.graph.identity import identity
 from dtbdask.graph.network import Network
 from dtbdask.sim.gang import Window
@@ -94,7 +94,7 @@ class Column:
         """
         start = self.written
         n = sum(piece.shape[0] for piece in pieces)
-        try:
+        with writable(self._array.store_path):
             if n:
                 self._array.resize((start + n, *self._array.shape[1:]))
             for piece in pieces:
@@ -102,8 +102,6 @@ class Column:
                     chunk = piece[k : k + self._rows]
                     self._array[start : start + chunk.shape[0]] = chunk
                     start += chunk.shape[0]
-        except OSError as error:
-            raise StoreError(f"{self._array.store_path}: cannot be written: {error}") from error
 
 
 class Recorder:
@@ -232,7 +230,8 @@ class Recorder:
     def finish(self) -> Recording:
         """Write the rest and mark the recording complete."""
         self._on_columns(lambda _, column: column.finish())
-        schema.commit(self.group)
+        with writable(self.path):
+            schema.commit(self.group)
         return Recording(self.path)
 
     def _on_columns(self, work: Callable[[str, Column], None]) -> None:

@@ -19,6 +19,7 @@ from dtbdask.sim.losses import ANSWER_S, answering, is_loss
 from dtbdask.sim.moments import Moments, beside
 from dtbdask.sim.record import Recorder
 from dtbdask.sim.recording import Recording
+from dtbdask.sim.windows import in_windows
 
 if TYPE_CHECKING:
     from dtbdask.sim.session import Session
@@ -39,7 +40,7 @@ Rest = tuple[int, Recorder, Moments]
 def endure(
     session: Session, n_steps: int, recorder: Recorder, moments: Moments | None
 ) -> Recording | None:
-    """Advance as `Session.go_on` does, and after the loss of a worker go on by checkpoints.
+    """Advance as `in_windows` does, and after the loss of a worker go on by checkpoints.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def endure(
         try:
             if why is not None:
                 n_steps, recorder, moments = _recovered(session, path, why)
-            return session.go_on(n_steps, recorder, moments)
+            return in_windows(session, n_steps, recorder, moments)
         except Exception as error:
             session.check_uncancelled()
             _check_scheduler(session, path, error, resumable=moments is not None)

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dtbdask import config, progress, schema
+from dtbdask import schema
 from dtbdask.errors import InputError, SessionError, whole_number
 from dtbdask.graph.identity import identity
 from dtbdask.graph.network import Network
@@ -29,16 +29,18 @@ from dtbdask.sim.currents import MEMORIES
 from dtbdask.sim.devices import chosen
 from dtbdask.sim.exchange_choice import known
 from dtbdask.sim.gang import Window
+from dtbdask.sim.joining import joined
 from dtbdask.sim.losses import answering
 from dtbdask.sim.moments import Moments, beside, steps_of, writing
 from dtbdask.sim.protocol import entry, read_change, told_stimulus
 from dtbdask.sim.quantities import Request, Samples, Watch
-from dtbdask.sim.raster import merged
 from dtbdask.sim.record import Recorder
 from dtbdask.sim.recording import Recording
 from dtbdask.sim.recovery import endure
 from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.stimuli import Bound, Stimulus, bind, drive_of, read_stimulus, written
+from dtbdask.sim.timing import Timing
+from dtbdask.sim.windows import in_windows
 
 Floats = NDArray[np.float64]
 
@@ -209,51 +211,14 @@ class Session:
             sample_every=sample_every,
         )  # fmt: skip
         if to is None:
-            return self.go_on(n_steps, None, None)
+            return in_windows(self, n_steps, None, None)
         about = self._about(n_steps)
         with writing(to, begin=True) if moments is not None else nullcontext():
             if moments is not None:  # before the recording, so that whoever finds it finds both
                 about |= moments.protocol(to, seconds, self.network)
-                self._keep(beside(to), moments.run)
+                self.keep(beside(to), moments.run)
             recorder = Recorder.new(to, self.network, request, about, overwrite=overwrite)
             return endure(self, n_steps, recorder, moments)
-
-    def go_on(
-        self, n_steps: int, recorder: Recorder | None, moments: Moments | None
-    ) -> Recording | None:
-        """Advance in windows, and write down what is seen and when it is time for a checkpoint.
-
-        Parameters
-        ----------
-        n_steps : int
-        recorder : Recorder, optional
-        moments : Moments, optional
-            Of checkpoints; only with a recorder.
-
-        Returns
-        -------
-        Recording or None
-        """
-        window_steps = whole_number(
-            "dtbdask.session.window-steps", config.get("session.window-steps"), 1
-        )
-        sight: dict[str, Any] = {}
-        if recorder is not None:
-            window_steps = recorder.request.window_steps(window_steps)
-            sight = {"spikes": "spikes" in recorder.request.record, "watch": recorder.watch}
-        with progress.track("Simulating", n_steps, "steps") as done:
-            while n_steps:
-                steps = min(window_steps, n_steps)
-                if moments is not None:
-                    steps = moments.cut(steps)
-                window = self.advance(steps, **sight)
-                n_steps -= steps
-                if recorder is not None:
-                    recorder.take(window)
-                    if moments is not None and moments.due(steps) and n_steps:
-                        self._keep(beside(recorder.path), moments.run, recorder)
-                done(steps)
-        return recorder.finish() if recorder is not None else None
 
     def check_run(
         self, seconds: float, record: Sequence[str] = (), to: str | Path | None = None,
@@ -306,7 +271,7 @@ class Session:
         pathlib.Path
             Of the store written.
         """
-        return self._keep(path)
+        return self.keep(path)
 
     @classmethod
     def resume(
@@ -401,19 +366,12 @@ class Session:
         n_steps = whole_number("n_steps", n_steps, 1)
         drive = drive_of(self._stimuli, self.step, n_steps, self.dt_ms)
         windows = self._ask("advance", n_steps, self.frame_steps, spikes, drive, watch)
-        first, self.step = self.step, self.step + n_steps
-        if len(windows) == 1:
-            return windows[0]  # type: ignore[no-any-return]
-        seen = [one for window in windows for one in window.seen]
-        if self._haemodynamics is None:
-            counts = np.concatenate([window.spike_count for window in windows], axis=1)
-            bold = np.concatenate([window.bold for window in windows], axis=1)
-            n_spikes, neurons = windows[0].spikes
-            return Window(first, counts, bold, n_spikes, neurons, seen)
-        counts = np.stack([window.spike_count for window in windows]).sum(axis=0, dtype=np.int32)
-        bold = self._haemodynamics.advance(counts, first, self.frame_steps)
-        n_spikes, neurons = merged([window.spikes for window in windows])
-        return Window(first, counts, bold, n_spikes, neurons, seen)
+        self.step += n_steps
+        return joined(windows, self._haemodynamics, self.frame_steps)
+
+    def timing(self) -> Timing:
+        """On what its blocks have spent their time, since they were made."""
+        return Timing.of(self._ask("timing"))
 
     def set(
         self, parameter: str, value: ArrayLike, *, population: str | ArrayLike | None = None,
@@ -609,7 +567,7 @@ class Session:
             whole[..., spread(ranges)] = values
         return whole
 
-    def _keep(self, path: str | Path, run: str = "", recorder: Recorder | None = None) -> Path:
+    def keep(self, path: str | Path, run: str = "", recorder: Recorder | None = None) -> Path:
         """Write a checkpoint, of a run that is recorded with the rows not yet on disk."""
         fields = self._ask("fields")[0]
         changed = checkpoint.joined(self._ask("changes"), self.members)

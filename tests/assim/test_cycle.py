@@ -13,11 +13,14 @@ from dtbdask.assim.ensemble import Ensemble, spread_between
 from dtbdask.assim.observe import Observation, observe
 from dtbdask.assim.scores import forecast_scores, parameter_error
 from dtbdask.assim.twin import hidden_truth, observe_twin
+from dtbdask.assim.walk import Walk
 from dtbdask.errors import InputError, StoreError, StoreExistsError
 
 BOUNDS = {"g_ampa": (0.0005, 0.004)}
 FAST = {"members": 6, "warm_up_frames": 2, "seed": 11}
 TRUTH = hidden_truth(BOUNDS, 8, seed=3)
+EVERYTHING = {"method": "letkf", "taper": np.eye(8), "lag": 2, "ahead": 2,
+              "walk": Walk(0.25, correlation=np.eye(8))}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,7 @@ def test_the_posterior_is_complete_labelled_and_lazy(network, quick, tmp_path):
         return dask.get(graph, keys, **kwargs)
 
     with dask.config.set(scheduler=scheduler):
-        fit = assimilate(network, quick, to=tmp_path / "fit", truth=TRUTH, **FAST)
+        fit = assimilate(network, quick, to=tmp_path / "fit", truth=TRUTH, **FAST, **EVERYTHING)
     assert kept == []
     assert set(fit.data_vars) == set(schema.POSTERIOR)
     for name, spec in schema.POSTERIOR.items():
@@ -71,7 +74,8 @@ def test_the_posterior_is_complete_labelled_and_lazy(network, quick, tmp_path):
         assert fit[name].attrs == {"units": spec.unit, "long_name": spec.meaning}
         assert dask.is_dask_collection(fit[name].data)
         assert np.isfinite(fit[name]).all()
-    assert dict(fit.sizes) == {"frame": 6, "member": 6, "parameter": 1, "voxel": 8}
+    sizes = {"frame": 6, "member": 6, "parameter": 1, "voxel": 8, "other": 8}
+    assert dict(fit.sizes) == sizes
     assert fit["parameter"].values.tolist() == ["g_ampa"]
     assert tuple(fit["voxel_label"].values) == network.labels
     np.testing.assert_allclose(fit["time_s"], 0.02 * np.arange(1, 7))
@@ -83,7 +87,9 @@ def test_the_posterior_is_complete_labelled_and_lazy(network, quick, tmp_path):
 
 def test_what_was_not_asked_for_is_not_there(network, quick, tmp_path):
     fit = assimilate(network, quick, to=tmp_path / "fit", free=False, **FAST)
-    assert set(schema.POSTERIOR) - set(fit.data_vars) == {"bold_free", "parameter_truth"}
+    absent = {"bold_free", "bold_ahead", "parameter_truth", "parameter_smoothed",
+              "walk_correlation", "taper"}  # fmt: skip
+    assert set(schema.POSTERIOR) - set(fit.data_vars) == absent
     assert set(fit.attrs["scores"]) == {"forecast"}
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dtbdask.assim.ensemble import Ensemble, spread_between
+from dtbdask.assim.ensemble import Ensemble, looks_of, spread_between
 from dtbdask.errors import InputError, SessionError
 from dtbdask.graph.build import build
 from dtbdask.graph.parameters import PARAMETERS
@@ -62,6 +62,30 @@ def test_members_with_equal_parameters_differ_by_their_noise(network):
     assert len(np.unique(flat, axis=0)) == 4
     middle = flat.mean(axis=1)
     assert np.ptp(middle) < 0.1 * middle.mean()
+
+
+def test_the_mean_over_a_frame_is_that_of_the_looks_within_it(network):
+    """And the run is the same, whatever is looked at."""
+    options = {"parameters": ("g_ampa",), "members": 2, "seed": 3, "gamma_shape": None}
+    with (
+        Ensemble(network, None, tr_s=0.4, window="mean", **options) as mean,
+        Ensemble(network, None, tr_s=0.4, **options) as last,
+        Ensemble(network, None, tr_s=0.04, **options) as fine,
+    ):
+        for _ in range(2):
+            of_mean, of_last = mean.forecast(), last.forecast()
+            looks = np.array([fine.forecast().bold for _ in range(10)])
+            np.testing.assert_allclose(of_mean.bold, looks.mean(axis=0), rtol=1e-12)
+            np.testing.assert_array_equal(of_last.bold, looks[-1])
+            np.testing.assert_array_equal(of_mean.balloon, of_last.balloon)
+            np.testing.assert_array_equal(of_mean.rate, of_last.rate)
+
+
+@pytest.mark.parametrize(
+    ("tr_s", "looks"), [(0.8, 10), (0.72, 10), (2.2, 10), (0.013, 1), (2.002, 7)]
+)
+def test_looks_divide_the_frame(tr_s, looks):
+    assert looks_of(tr_s) == looks
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtbdask.assim.transform import Logit, random_walk
+from dtbdask.assim.transform import Log, Logit, random_walk
 from dtbdask.errors import InputError
 from dtbdask.graph.factors import NEURONS_PER_DRAW, gamma_factors
 from dtbdask.rng import generator
@@ -88,6 +88,30 @@ def test_impossible_bounds_are_refused(lo, hi, scale, message):
 def test_integers_are_refused_rather_than_truncated():
     with pytest.raises(InputError, match="int64"):
         Logit(0.5, 4.5).to_z(np.array([2]))
+
+
+# The logarithm
+
+
+@given(st.floats(1e-6, 1e3), st.floats(1.01, 1e4), st.floats(0, 1))
+def test_the_logarithm_survives_the_round_trip_up_to_its_walls(lo, ratio, share):
+    log = Log(lo, lo * ratio)
+    h = np.array([np.clip(lo * ratio**share, lo, lo * ratio)])
+    np.testing.assert_allclose(log.to_h(log.to_z(h)), h, rtol=1e-9)
+
+
+def test_a_step_of_the_logarithm_is_a_factor():
+    log = Log(0.01, 1.0, scale=10.0)
+    np.testing.assert_allclose(log.to_h(np.array([0.0, 10.0])), [0.1, 0.1 * np.e])
+    np.testing.assert_array_equal(log.to_h(np.array([-1e6, 1e6])), [0.01, 1.0])
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(0.0, 1.0), (-1.0, 1.0), (2.0, 1.0), (1.0, np.inf)])
+def test_walls_that_have_no_logarithm_are_refused(lo, hi):
+    with pytest.raises(InputError, match="bound"):
+        Log(lo, hi)
+    with pytest.raises(InputError, match="beyond its bounds"):
+        Log(1.0, 2.0).to_z(np.array([3.0]))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

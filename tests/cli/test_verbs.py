@@ -129,6 +129,19 @@ def test_a_rate_is_told_only_if_recorded(made, tmp_path):
     assert set(told) == {"recording", "seconds"}
 
 
+def test_timing_is_told_if_asked_for(made, tmp_path):
+    folder, _ = made
+    words = ("run", folder / "net.zarr", tmp_path / "rest.zarr", "--seconds", 0.1, "--burn-in", 0.1,
+             "--record", "rate", "--cluster", "none", "--timing")  # fmt: skip
+    told = figures(*words)["timing"]
+    assert told["n_steps"] == 200
+    assert told["slowest_block"] == 0
+    assert told["compute_ms"][0] > 0
+    result = call(*words, "--overwrite")
+    assert "Time of a step" in result.output
+    assert "slowest block" in result.output
+
+
 def test_inspect_says_what_a_store_holds(made, posterior):
     folder, told = made
     assert figures("inspect", folder / "net.zarr") == told["build"]

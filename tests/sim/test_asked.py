@@ -34,15 +34,17 @@ def test_every_peer_hears_what_it_asked_for(n, n_peers, cuts, seed):
         draw.permutation(n)[: draw.integers(0, n + 1)].astype(np.uint32) for _ in range(n_peers)
     ]
     bounds, fires = np.array([0, *sorted(min(cut, n) for cut in cuts), n]), draw.random(n) < 0.5
-    found = Asked(lists, n).of(block_of(fires, bounds))
+    called = [np.stack([ids, draw.permutation(ids.size) + 7]).astype(np.uint32) for ids in lists]
+    found = Asked(called, n).of(block_of(fires, bounds))
     assert len(found) == n_peers
-    for asked, places in zip(lists, found, strict=True):
-        assert places.dtype == np.uint32
-        heard = [neuron for neuron in np.flatnonzero(fires) if neuron in asked]
-        np.testing.assert_array_equal(asked[places], heard)
+    for asked, numbers in zip(called, found, strict=True):
+        assert numbers.dtype == np.uint32
+        name = dict(zip(*asked.tolist(), strict=True))
+        heard = [name[neuron] for neuron in np.flatnonzero(fires) if neuron in name]
+        np.testing.assert_array_equal(numbers, heard)
 
 
 def test_a_neuron_that_is_not_there_is_refused():
-    lists = [np.zeros(0, np.uint32), np.array([3, 7], np.uint32)]
+    lists = [np.zeros((2, 0), np.uint32), np.array([[3, 7], [0, 1]], np.uint32)]
     with pytest.raises(ExchangeError, match="neuron 7 of a block of 7"):
         Asked(lists, 7)

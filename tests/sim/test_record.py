@@ -148,7 +148,7 @@ def test_only_what_is_asked_for_is_recorded(network, tmp_path, record, variables
     data.load()
 
 
-@pytest.mark.parametrize("window_steps", [1, 37, 499, 500, 501, 10_000])
+@pytest.mark.parametrize("window_steps", [37, 1999, 2000, 2001, 10_000])
 def test_the_size_of_windows_leaves_no_mark(network, tmp_path, window_steps):
     """The same arrays, in the same chunk files, byte by byte."""
     for name, n in (("meant", 500), ("found", window_steps)):
@@ -156,7 +156,7 @@ def test_the_size_of_windows_leaves_no_mark(network, tmp_path, window_steps):
             dask.config.set({"dtbdask.session.window-steps": n}),
             Session(network, seed=3, tr_s=0.01) as session,
         ):
-            session.run(0.7, record=QUANTITIES, to=tmp_path / name)
+            session.run(2.3, record=QUANTITIES, to=tmp_path / name)
     files = {
         name: {
             p.relative_to(tmp_path / name): p.read_bytes()
@@ -213,7 +213,7 @@ def test_what_is_no_whole_recording_is_refused(network, tmp_path):
     with pytest.raises(StoreError, match="a dtbdask network store, expected a recording"):
         open_recording(tmp_path / "net")
     with Session(network) as session:
-        session.run(0.6, record=["rate"], to=tmp_path / "run")
+        session.run(2.1, record=["rate"], to=tmp_path / "run")
     (tmp_path / "run" / "spike_count" / "c" / "1" / "0").unlink()
     with pytest.raises(StoreError, match="'spike_count' has 1 of its 2 chunks"):
         open_recording(tmp_path / "run")
@@ -247,7 +247,7 @@ def test_a_recording_is_read_while_it_is_written(network, tmp_path):
 
     with (
         Session(network, seed=3) as session,
-        dask.config.set({"dtbdask.session.window-steps": 700}),
+        dask.config.set({"dtbdask.session.window-steps": 2100}),
     ):
         advance, windows = session.advance, []
 
@@ -258,17 +258,19 @@ def test_a_recording_is_read_while_it_is_written(network, tmp_path):
             return windows[-1]
 
         session.advance = looking
-        data = session.run(2.1, record=["rate"], to=path).to_xarray().load()
+        data = session.run(6.3, record=["rate"], to=path).to_xarray().load()
     look()
-    assert seen[0][:2] == [0, 1000]
-    assert seen[0][2] == int(data.spike_count[:1000].sum())
-    assert seen[1] == [1, 2100, int(data.spike_count.sum())]
+    finished, there, counted = seen[0]
+    assert not finished
+    assert there in (2000, 4000)  # the second window may still be on its way
+    assert counted == int(data.spike_count[:there].sum())
+    assert seen[1] == [1, 6300, int(data.spike_count.sum())]
 
 
 def test_rows_are_there_when_their_chunk_is(network, tmp_path):
     """An array that has grown before its chunk was written shows nothing of it."""
     with Session(network) as session:
-        recording = session.run(0.6, record=["rate"], to=tmp_path / "run")
+        recording = session.run(2.1, record=["rate"], to=tmp_path / "run")
     (tmp_path / "run" / "spike_count" / "c" / "1" / "0").unlink()
     data = open_recording(recording.path, live=True).to_xarray()
-    assert data.sizes["step"] == data.time_ms.size == 500
+    assert data.sizes["step"] == data.time_ms.size == 2000

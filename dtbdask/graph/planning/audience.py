@@ -134,6 +134,27 @@ def _hear(populations: Populations, mine: sp.csr_array) -> tuple[Floats, Floats]
     return found, listeners
 
 
+def heard_of(populations: Populations, n_blocks: int, block: int) -> Floats:
+    """Neurons of one block that each block hears, expected: (block,) float64.
+
+    Parameters
+    ----------
+    populations : Populations
+        Made from connections that are known.
+    n_blocks, block : int
+    """
+    mine = owned(populations, n_blocks)
+    own = mine[[block]].toarray()[0]
+    size = np.maximum(populations.size, 1).astype(np.float64)
+    degree = populations.degree.astype(np.float64)
+    found = np.empty(n_blocks)
+    stride = max(1, HELD // size.size)
+    for low in range(0, n_blocks, stride):
+        here = mine[low : low + stride].toarray()
+        found[low : low + stride] = -np.expm1(-populations.pull(here * degree) / size) @ own
+    return found
+
+
 def _tiles(populations: Populations) -> sp.csr_array | None:
     """Neurons of each population in each tile, (population, tile), if there are few enough."""
     n = populations.n_neurons
