@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -200,7 +201,7 @@ def _there(where: str | Client, security: Security | None) -> AbstractContextMan
     if isinstance(where, Client):
         return nullcontext(where)
     if "://" in where:
-        return _reach(security, address=where)
+        return _reach(where, security)
     if not where.endswith(".json"):
         raise InputError(
             f"connect to {where!r}: expected 'local', 'cuda', 'slurm', a client, a scheduler "
@@ -208,15 +209,25 @@ def _there(where: str | Client, security: Security | None) -> AbstractContextMan
         )
     if not Path(where).is_file():
         raise InputFileError(f"{where}: no such scheduler file")
-    return _reach(security, scheduler_file=where)
-
-
-def _reach(security: Security | None, **where: str) -> Client:
-    from distributed import Client
-
     try:
-        return Client(**where, security=security)
+        address = json.loads(Path(where).read_text())["address"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputFileError(f"{where}: no scheduler file, it tells no address") from error
+    return _reach(address, security)
+
+
+def _reach(address: str, security: Security | None) -> Client:
+    from distributed import Client
+    from distributed.security import Security
+
+    if address.startswith("tls://"):  # a client that fails for want of them stays the default one
+        shown = (security or Security()).get_connection_args("client")
+        if shown.get("ssl_context") is None:
+            raise SessionError(
+                f"{address} asks for certificates; give connect(..., security=Security(...)) or "
+                "set distributed.comm.tls in Dask's configuration"
+            )
+    try:
+        return Client(address, security=security)
     except OSError as error:
-        raise SessionError(
-            f"no scheduler answers at {next(iter(where.values()))}: {error}"
-        ) from error
+        raise SessionError(f"no scheduler answers at {address}: {error}") from error

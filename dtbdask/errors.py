@@ -7,8 +7,11 @@ and its message carries the field, the value found and what would be right.
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class DTBDaskError(Exception):

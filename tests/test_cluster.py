@@ -8,7 +8,7 @@ import pytest
 from networks import make_network
 
 from dtbdask.cluster import connect
-from dtbdask.errors import InputError, SessionError
+from dtbdask.errors import InputError, InputFileError, SessionError
 from dtbdask.sim.session import Session
 
 
@@ -155,6 +155,14 @@ def test_a_cluster_of_nothing_is_refused(wrong):
 def test_a_scheduler_file_that_is_not_there_is_refused_by_name(tmp_path):
     path = tmp_path / "nowhere.json"
     with pytest.raises((InputError, OSError), match=r"nowhere\.json"), connect(str(path)):
+        pass
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"type": "Scheduler"}'])
+def test_a_file_that_tells_no_address_is_named(tmp_path, text):
+    file = tmp_path / "scheduler.json"
+    file.write_text(text)
+    with pytest.raises(InputFileError, match=r"scheduler\.json: .* no address"), connect(str(file)):
         pass
 
 

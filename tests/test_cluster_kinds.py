@@ -1,5 +1,6 @@
 """Clusters of other kinds: with certificates, of the tasks of a SLURM job, one that is there."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from distributed import Client
 from networks import make_network
 
 from dtbdask.cluster import connect
-from dtbdask.errors import InputError, MissingDependencyError
+from dtbdask.errors import InputError, MissingDependencyError, SessionError
 from dtbdask.kernels import cuda
 from dtbdask.sim.session import Session
 
@@ -57,14 +58,17 @@ def test_the_tasks_of_a_slurm_job_are_a_cluster(meant, tmp_path):
     assert spikes.strip() == str(meant.tolist())
 
 
-def test_certificates_are_made_and_asked_for(meant):
+def test_certificates_are_made_and_asked_for(meant, tmp_path):
     with connect("local", workers=2, protocol="tls") as client:
         address = client.scheduler.address
         assert address.startswith("tls://127.0.0.1:")
         with Session(make_network(), client, seed=5) as session:
             found = session.advance(60, spikes=True).spike_neuron
-        with pytest.raises(Exception, match=r"security|TLS|ssl"), connect(address):
-            pass
+        file = tmp_path / "scheduler.json"
+        file.write_text(json.dumps({"address": address}))
+        for where in (address, str(file)):
+            with pytest.raises(SessionError, match="asks for certificates"), connect(where):
+                pass
     np.testing.assert_array_equal(found, meant)
 
 
