@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from dtbdask.viz.app.study import Study as Study
     from dtbdask.viz.bold import bold_traces as bold_traces
     from dtbdask.viz.brain import brain_points as brain_points
-    from dtbdask.viz.brain import brain_slices as brain_slices
     from dtbdask.viz.brain import glass_brain as glass_brain
     from dtbdask.viz.comparison import fc_comparison as fc_comparison
     from dtbdask.viz.comparison import rate_scatter as rate_scatter
     from dtbdask.viz.connectivity import connectivity_matrix as connectivity_matrix
     from dtbdask.viz.connectivity import functional_connectivity as functional_connectivity
     from dtbdask.viz.export import save as save
+    from dtbdask.viz.film import brain_film as brain_film
     from dtbdask.viz.matrices import population_matrix as population_matrix
     from dtbdask.viz.matrices import voxel_matrix as voxel_matrix
     from dtbdask.viz.matrices import zoom_matrix as zoom_matrix
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dtbdask.viz.skill import innovations as innovations
     from dtbdask.viz.skill import rank_bars as rank_bars
     from dtbdask.viz.skill import spread_and_error as spread_and_error
+    from dtbdask.viz.slices import brain_slices as brain_slices
     from dtbdask.viz.spikes import raster as raster
     from dtbdask.viz.standard import report as report
     from dtbdask.viz.statistics import correlation_histogram as correlation_histogram
@@ -52,8 +53,10 @@ if TYPE_CHECKING:
     from dtbdask.viz.statistics import rate_spectrum as rate_spectrum
     from dtbdask.viz.statistics import rate_wavelet as rate_wavelet
     from dtbdask.viz.traces import membrane_traces as membrane_traces
+    from dtbdask.viz.traces import neuron_currents as neuron_currents
     from dtbdask.viz.traces import receptor_currents as receptor_currents
     from dtbdask.viz.traces import region_curves as region_curves
+    from dtbdask.viz.traces import region_means as region_means
     from dtbdask.viz.zoom import zoom_raster as zoom_raster
 
 _MODULE_OF = {
@@ -75,9 +78,12 @@ _MODULE_OF = {
     "voxel_matrix": "matrices",
     "brain_points": "brain",
     "glass_brain": "brain",
-    "brain_slices": "brain",
+    "brain_slices": "slices",
+    "brain_film": "film",
     "region_curves": "traces",
+    "region_means": "traces",
     "membrane_traces": "traces",
+    "neuron_currents": "traces",
     "receptor_currents": "traces",
     "Study": "app.study",
     "check_address": "app.server",

@@ -1,11 +1,12 @@
 """Where regions lie and which colour each has: the same in every picture.
 
 The colour is that of the lobe, of Okabe and Ito (2008): more colours than eight cannot be told
-apart by every eye. Regions of atlases whose names tell no lobe take them in turn.
+apart by every eye. Regions of atlases whose names tell no lobe take one by their name.
 """
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,11 +48,13 @@ def region_colours(names: Sequence[str]) -> list[str]:
     Parameters
     ----------
     names : sequence of str
-        Of all regions of a brain, not only of those in a picture.
+        Of those in a picture: the colour of one does not depend on the others.
     """
     cycle = list(OKABE_ITO.values())
     of_lobe = {key: OKABE_ITO[colour] for key, (colour, _) in LOBES.items()}
-    return [of_lobe.get(lobe(name), cycle[i % len(cycle)]) for i, name in enumerate(names)]
+    return [
+        of_lobe.get(lobe(name), cycle[zlib.crc32(name.encode()) % len(cycle)]) for name in names
+    ]
 
 
 def region_xyz(brain: xr.Dataset) -> NDArray[np.float64]:

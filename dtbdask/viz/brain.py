@@ -1,7 +1,7 @@
 """The brain itself: regions or voxels in space, coloured by what they do.
 
 Points can be turned by dragging, in a report and in a notebook alike: the page turns them by
-itself. Slices are those of voxels on a grid, through a point of choice.
+itself.
 """
 
 from __future__ import annotations
@@ -42,16 +42,18 @@ SIZE = (6.0, 16.0)
 STRONGEST = 150
 """Edges of a glass brain."""
 _TURN = """
-const d = source.data, n = d.x3.length;
-angle[0] += cb_obj.delta_x * 0.01;
-const c = Math.cos(angle[0]), s = Math.sin(angle[0]);
-const across = new Float64Array(n), depth = new Float64Array(n);
+const d = source.data, turned = source.tags, n = (d.x3 ?? []).length;
+if (n !== d.across.length) return;
+if (cb_obj.event_name === "pan") turned[0] += cb_obj.delta_x * 0.01;
+const c = Math.cos(turned[0]), s = Math.sin(turned[0]);
+d.across = new Float64Array(n), d.depth = new Float64Array(n);
 for (let i = 0; i < n; i++) {
-  across[i] = d.x3[i] * c - d.y3[i] * s;
-  depth[i] = d.x3[i] * s + d.y3[i] * c;
+  d.across[i] = d.x3[i] * c - d.y3[i] * s;
+  d.depth[i] = d.x3[i] * s + d.y3[i] * c;
 }
-source.data = {...d, across, depth};
+source.change.emit();
 """
+"""Data are changed in place, lest a server be told; the angle is the first tag of the source."""
 
 
 def brain_points(
@@ -95,11 +97,12 @@ def brain_points(
     across = flat[:, 0] * np.cos(angle) - flat[:, 1] * np.sin(angle)
     depth = flat[:, 0] * np.sin(angle) + flat[:, 1] * np.cos(angle)
     order = np.argsort(-depth, kind="stable")  # what is near is drawn last
-    columns = (across, place[:, 2], level, name, depth, _sizes(level))
+    limits = clim or span(level, diverging)
+    columns = (across, place[:, 2], level, name, depth, _sizes(level, limits))
     kinds = [value, REGION, DEPTH, "size"]
     picture = hv.Points(tuple(np.asarray(c)[order] for c in columns), [ACROSS, UP], kinds)
     hook = _turning(flat[order, 0], flat[order, 1], angle)
-    _dress(picture, value, clim or _span(level, diverging), diverging=diverging)
+    _dress(picture, value, limits, diverging=diverging)
     picture.opts(backend="bokeh", hooks=[hook], active_tools=["pan"])
     reach = float(np.abs(flat).max()) * 1.5 + 5
     return style.panel(
@@ -141,7 +144,7 @@ def glass_brain(
         Sizes do not fit, or nothing is left to show.
     """
     level, place, name = _placed(values, xyz, names)
-    limits = clim or _span(level, diverging)
+    limits = clim or span(level, diverging)
     pairs = np.zeros((0, 2), np.int64)
     if connection is not None:
         whole = np.asarray(connection, np.float64)
@@ -158,7 +161,7 @@ def glass_brain(
         )
         lines.opts(backend="bokeh", color="#808080", line_alpha=0.35)
         lines.opts(backend="matplotlib", color="#808080", alpha=0.35, linewidth=0.7)
-        columns = (place[:, i], place[:, j], level, name, _sizes(level))
+        columns = (place[:, i], place[:, j], level, name, _sizes(level, limits))
         points = hv.Points(columns, [x, y], [value, REGION, "size"])
         _dress(points, value, limits, diverging=diverging, colorbar=(i, j) == (0, 2))
         panels.append(
@@ -168,74 +171,9 @@ def glass_brain(
     return _side_by_side(panels)
 
 
-def brain_slices(
-    values: ArrayLike, xyz: ArrayLike, value: hv.Dimension, *,
-    at_mm: tuple[float, float, float] | None = None, clim: tuple[float, float] | None = None,
-    diverging: bool = False,
-) -> hv.Layout:  # fmt: skip
-    """Three orthogonal slices of voxels on a grid, through a point.
-
-    Parameters
-    ----------
-    values : array_like
-        (voxel) float.
-    xyz : array_like
-        (voxel, axis) float, mm, on a regular grid along the axes.
-    value : holoviews.Dimension
-        What the values are, with unit.
-    at_mm : tuple of float, optional
-        Where the slices meet; by default at the voxel nearest the middle of all.
-    clim, diverging
-        As of `brain_points`.
-
-    Returns
-    -------
-    slices : holoviews.Layout
-        Images from above, from the left and from behind, each with cross-hairs; white where there
-        is no voxel.
-
-    Raises
-    ------
-    InputError
-        Sizes do not fit, or the voxels do not lie on a grid.
-    """
-    level, place, _ = _placed(values, xyz, None)
-    low, step, cube = _grid(level, place)
-    middle = place[np.argmin(((place - place.mean(axis=0)) ** 2).sum(axis=1))]
-    point = np.asarray(middle if at_mm is None else at_mm, np.float64)
-    at = np.clip(np.round((point - low) / step).astype(int), 0, np.array(cube.shape) - 1)
-    limits = clim or _span(level, diverging)
-    panels = []
-    for title, x, y, (i, j) in VIEWS:
-        (k,) = {0, 1, 2} - {i, j}
-        cut = np.take(cube, at[k], axis=k)
-        edge = [(low[a] - step / 2, low[a] + (cube.shape[a] - 0.5) * step) for a in (i, j)]
-        picture = hv.Image(
-            cut.T[::-1], [x, y], value, bounds=(edge[0][0], edge[1][0], edge[0][1], edge[1][1])
-        )
-        style.image(picture, cmap=_map(diverging), clim=limits)
-        for backend in ("bokeh", "matplotlib"):
-            picture.opts(
-                backend=backend, clipping_colors={"NaN": "#ffffff"}, colorbar=(i, j) == (0, 2)
-            )
-        lines = _cross(float(low[i] + at[i] * step), float(low[j] + at[j] * step))
-        third = (X, Y, Z)[k]
-        told = f"{title}, {third.name} = {low[k] + at[k] * step:g} mm"
-        panels.append(style.panel(picture * lines, told, width=300, height=270, data_aspect=1))
-    return _side_by_side(panels)
-
-
 def _side_by_side(panels: Sequence[hv.Overlay]) -> hv.Layout:
     layout = style.stack(panels, columns=len(panels))
     return layout.opts(backend="matplotlib", fig_inches=4.5, hspace=0.35)
-
-
-def _cross(x: float, y: float) -> hv.Overlay:
-    lines = [hv.VLine(x), hv.HLine(y)]
-    for line in lines:
-        line.opts(backend="bokeh", color=style.BOUND.color, line_width=1)
-        line.opts(backend="matplotlib", color=style.BOUND.color, linewidth=0.8)
-    return hv.Overlay(lines)
 
 
 def _kept(values: ArrayLike, xyz: ArrayLike) -> NDArray[np.bool_]:
@@ -261,7 +199,16 @@ def _placed(
     return np.asarray(values, float)[kept], np.asarray(xyz, float)[kept], told[kept]
 
 
-def _span(level: Floats, diverging: bool) -> tuple[float, float]:
+def span(level: Floats, diverging: bool) -> tuple[float, float]:
+    """Values of the first and last colour, for values none of which is NaN.
+
+    Parameters
+    ----------
+    level : ndarray
+        float64, any shape but an empty one.
+    diverging : bool
+        As far below 0 as above it.
+    """
     if diverging:
         reach = float(np.abs(level).max()) or 1.0
         return -reach, reach
@@ -269,12 +216,13 @@ def _span(level: Floats, diverging: bool) -> tuple[float, float]:
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
-def _sizes(level: Floats) -> Floats:
-    """Diameter of each point: the farther from 0, the larger."""
-    reach = np.abs(level)
-    share = (reach - reach.min()) / (np.ptp(reach) or 1.0)
+def _sizes(level: Floats, clim: tuple[float, float]) -> Floats:
+    """Diameter of each point: the farther from 0, or from the first colour, the larger."""
+    low, high = clim
+    base = 0.0 if low < 0 < high else low
+    share = np.abs(level - base) / (max(abs(low - base), abs(high - base)) or 1.0)
     scale = 1.0 if level.size <= 1000 else 0.4
-    sizes: Floats = scale * (SIZE[0] + (SIZE[1] - SIZE[0]) * share)
+    sizes: Floats = scale * (SIZE[0] + (SIZE[1] - SIZE[0]) * np.clip(share, 0.0, 1.0))
     return sizes
 
 
@@ -313,8 +261,10 @@ def _turning(x: Floats, y: Floats, angle: float) -> Hook:
         figure.toolbar.tools = [
             tool for tool in figure.toolbar.tools if not isinstance(tool, PanTool)
         ]
-        code = CustomJS(args={"source": source, "angle": [angle]}, code=_TURN)
+        source.tags = [angle]
+        code = CustomJS(args={"source": source}, code=_TURN)
         figure.js_on_event("pan", code)
+        source.js_on_change("data", code)  # new values keep the angle
 
     return turn
 
@@ -325,21 +275,3 @@ def _strongest(matrix: Floats, n: int) -> NDArray[np.int64]:
     flat = np.argsort(both, axis=None, kind="stable")[::-1][:n]
     pairs = np.stack(np.unravel_index(flat, both.shape), axis=1)
     return pairs[both[pairs[:, 0], pairs[:, 1]] > 0].astype(np.int64)
-
-
-def _grid(level: Floats, place: Floats) -> tuple[Floats, float, Floats]:
-    """Lowest corner, distance of voxels, and the values in a box: (x, y, z) float64."""
-    low = place.min(axis=0)
-    apart = np.concatenate([np.diff(np.unique(place[:, axis])) for axis in range(3)])
-    apart = apart[apart > 1e-3]
-    step = float(apart.min()) if apart.size else 1.0
-    index = (place - low) / step
-    if np.abs(index - np.round(index)).max() > 0.05:
-        raise InputError("xyz do not lie on a regular grid; draw glass_brain instead of slices")
-    at = np.round(index).astype(np.int64)
-    shape = at.max(axis=0) + 1
-    if np.prod(shape, dtype=float) > 1 << 26:
-        raise InputError(f"xyz span a grid of {shape.tolist()}; that is more than can be cut")
-    cube = np.full(shape, np.nan)
-    cube[tuple(at.T)] = level
-    return low, step, cube

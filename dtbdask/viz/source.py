@@ -180,6 +180,27 @@ class SpikeSource:
         found = Spikes(step[inside], neuron[inside], steps, span)
         return found if found.step.size <= POINTS else _binned(found)
 
+    def last(self, time_s: tuple[float, float]) -> tuple[Ints, Ints]:
+        """Steps, from the start of the recording, and neurons of the last spikes of a range.
+
+        Parameters
+        ----------
+        time_s : tuple of float
+            From and to, in the time of the session.
+
+        Returns
+        -------
+        step, neuron : (spike,) int64
+            Those of whole steps, `READ` at most.
+        """
+        low, high = sorted(t / self.dt_s - self.first_step for t in time_s)
+        start, stop = _clipped(low, high, self.n_steps)
+        first = int(np.searchsorted(self._stop, self._stop[stop] - READ))
+        start = min(max(start, first), stop)
+        at, end = (int(self._stop[step]) for step in (start, stop))
+        neuron: Ints = schema.read(self._group, "spike_neuron", at, end).astype(np.int64)
+        return np.repeat(np.arange(start, stop), np.diff(self._stop[start : stop + 1])), neuron
+
     def _counted(self, steps: Range, neurons: Range) -> View:
         if self.pyramid is None:
             raise InputError(

@@ -192,16 +192,15 @@ def _rates(recording: xr.Dataset, bin_ms: float) -> dict[str, NDArray[np.float64
 def _spikes(
     recording: xr.Dataset,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Step, neuron and kind of the last spikes."""
+    """Step, neuron and kind of the last spikes, of those of the populations that are there."""
     if "spike_neuron" not in recording:
         raise InputError("the recording has no spike_neuron; record spikes")
     first = max(0, recording.sizes["spike"] - READ)
     part = recording[["spike_step", "spike_neuron"]].isel(spike=slice(first, None)).compute()
     neuron = part["spike_neuron"].values
-    stop = recording["first_neuron"].values + recording["size"].values
-    population = np.searchsorted(stop, neuron, side="right")
-    return (
-        part["spike_step"].values,
-        neuron,
-        recording["excitatory"].values[population].astype(bool),
-    )
+    start = recording["first_neuron"].values
+    population = np.searchsorted(start, neuron, side="right") - 1
+    inside = neuron < start[population] + recording["size"].values[population]
+    inside &= population >= 0
+    kind = recording["excitatory"].values[population].astype(bool)
+    return part["spike_step"].values[inside], neuron[inside], kind[inside]

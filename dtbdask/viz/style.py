@@ -76,7 +76,12 @@ MAX_PANELS = 24
 
 TIME = hv.Dimension("time", label="Time", unit="s")
 
-_LINESTYLE = {"solid": "solid", "dashed": "dashed", "dotted": "dotted"}
+DASHES = ("solid", "dashed", "dotted", "dashdot", "dotdash", "12 3")
+"""Of lines whose colours may agree, by Bokeh's names."""
+_LINESTYLE = {
+    "solid": "solid", "dashed": "dashed", "dotted": "dotted", "dashdot": "dashdot",
+    "dotdash": (0, (1, 2, 5, 2)), "12 3": (0, (12, 3)),
+}  # fmt: skip
 MARKER = {"circle": "o", "triangle": "^", "diamond": "D", "square": "s", "cross": "+", "x": "x"}
 """Matplotlib's names of Bokeh's markers."""
 _LETTERS = {"title": 13, "labels": 12, "ticks": 10, "legend": 11, "clabel": 12, "cticks": 10}

@@ -1,4 +1,4 @@
-"""Courses over time: rates of regions, membranes of single neurons, currents of receptors."""
+"""Courses over time: rates of regions, membranes and currents of neurons and of regions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import holoviews as hv
 import numpy as np
+from numpy.typing import NDArray
 
 from dtbdask.errors import InputError
 from dtbdask.viz import style
-from dtbdask.viz.rates import RATE, _binned, _bins, _steps
-from dtbdask.viz.regions import chosen, region_names
+from dtbdask.viz.anatomy import region_colours
+from dtbdask.viz.rates import RATE, REGION, _binned, _bins, _steps
+from dtbdask.viz.regions import chosen, name_hover, region_names, ticks
+from dtbdask.viz.window import voxel_means
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,10 +22,19 @@ if TYPE_CHECKING:
 
 POTENTIAL = hv.Dimension("v", label="Membrane potential", unit="mV")
 CURRENT = hv.Dimension("current", label="Synaptic current", unit="mV/ms")
+INTO = hv.Dimension("current", label="Current", unit="mV/ms")
+MEANS = {
+    "v_mean": (hv.Dimension("v_mean", label="Membrane potential", unit="mV"), "potential"),
+    "current_mean": (hv.Dimension("current_mean", label="Synaptic current", unit="mV/ms"),
+                     "synaptic current"),
+}  # fmt: skip
+"""Means that are drawn of every region: dimension, and what the title calls it."""
 
-MOST = 6
-"""Most regions of one overlay: as many as there are looks."""
+MOST = len(style.DASHES)
+"""Most regions of one overlay."""
 DEFAULT = 4
+COLUMNS = 2000
+"""Most moments of an image."""
 
 
 def region_curves(
@@ -42,7 +54,7 @@ def region_curves(
     Returns
     -------
     curves : holoviews.Overlay
-        Rate (Hz) over time (s), one curve a region.
+        Rate (Hz) over time (s), one curve a region in the colour of its lobe, told apart by dashes.
 
     Raises
     ------
@@ -59,13 +71,59 @@ def region_curves(
     binned = _binned(recording["spike_count"].isel(population=mine), n)
     count = binned.transpose("step", "population").compute().values
     bins = _bins(recording, n)
-    curves = []
-    for look, region in zip(style.CYCLE, shown, strict=False):
+    curves, colours = [], region_colours(names)
+    for dash, region in zip(style.DASHES, shown, strict=False):
         here = voxel[mine] == region
         neurons = size[mine][here].sum()
         rate = count[:, here].sum(axis=1) / (np.maximum(neurons, 1) * bins.width_s)
+        look = style.Look(colours[region], dash)
         curves.append(style.curve(bins.centre_s, rate, style.TIME, RATE, names[region], look))
     return style.panel(hv.Overlay(curves), f"Firing rate of regions, bins of {bin_ms:g} ms")
+
+
+def region_means(recording: xr.Dataset, quantity: str = "v_mean") -> hv.Image:
+    """Mean membrane potential, or synaptic current, of each region over time.
+
+    Parameters
+    ----------
+    recording : xarray.Dataset
+        `v_mean` or `current_mean` (bin, population) float, mV or mV/ms; `bin_time_ms` (bin),
+        `population_voxel` and `size` (population).
+    quantity : str
+        "v_mean" or "current_mean".
+
+    Returns
+    -------
+    image : holoviews.Image
+        Dimensions time (s), region (index) and the quantity, mean over the region's neurons.
+
+    Raises
+    ------
+    InputError
+        It was not recorded, or the image is more than a picture can hold.
+    """
+    if quantity not in MEANS or quantity not in recording:
+        raise InputError(f"the recording has no {quantity}; record one of {', '.join(MEANS)}")
+    value, told = MEANS[quantity]
+    names = region_names(recording)
+    bins = recording[quantity].transpose("bin", "population")
+    every = max(1, -(-bins.sizes["bin"] // COLUMNS))
+    shown = bins.isel(bin=slice(None, None, every))
+    style.check_pixels(len(names), shown.sizes["bin"], "choose regions first")
+    mean = voxel_means(recording, np.asarray(shown.values, np.float64)).T
+    time = shown["bin_time_ms"].values / 1e3
+    apart = every * int(recording.attrs["bin_steps"]) * float(recording.attrs["dt_ms"]) / 1e3
+    picture = hv.Image(
+        mean[::-1], [style.TIME, REGION], value,
+        bounds=(time[0] - apart, -0.5, time[-1], len(names) - 0.5),
+    )  # fmt: skip
+    seen = mean[np.isfinite(mean)]
+    low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 1.0)
+    style.image(picture, cmap=style.SEQUENTIAL, clim=(low, high if high > low else low + 1.0))
+    hook = name_hover(names, None, value.label, "Time (s)", "Region")
+    picture.opts(backend="bokeh", hooks=[hook])
+    title = f"Mean {told} of each region"
+    return style.panel(picture, title, height=520, yticks=ticks(names), invert_yaxis=True)
 
 
 def membrane_traces(recording: xr.Dataset, samples: Sequence[int] | None = None) -> hv.Layout:
@@ -88,19 +146,53 @@ def membrane_traces(recording: xr.Dataset, samples: Sequence[int] | None = None)
     InputError
         No samples were recorded, or one is not there.
     """
-    if "sample_v" not in recording:
-        raise InputError("the recording has no sample_v; record sample")
-    neurons = recording["sample_neuron"].values
-    labels = [f"Neuron {neuron:,}" for neuron in neurons]
-    shown = chosen(labels, samples, DEFAULT)
+    labels, shown, time = _sampled(recording, "sample_v", samples)
     values = recording["sample_v"].isel(sample=shown).transpose("sample", "look").values
-    time = recording["look_time_ms"].values / 1e3
     return style.stack([
         style.panel(
             hv.Overlay([style.curve(time, v, style.TIME, POTENTIAL, labels[i], style.ENSEMBLE)]),
             labels[i], height=130, yticks=4, show_legend=False,
         )
         for v, i in zip(values, shown, strict=True)
+    ])  # fmt: skip
+
+
+def neuron_currents(recording: xr.Dataset, samples: Sequence[int] | None = None) -> hv.Layout:
+    """Synaptic and background currents of single neurons, one panel each.
+
+    Parameters
+    ----------
+    recording : xarray.Dataset
+        `sample_current` and `sample_background` (look, sample) float, mV/ms; `sample_neuron`
+        (sample); `look_time_ms` (look).
+    samples : sequence of int, optional
+        Which of those recorded; without it four, evenly spread.
+
+    Returns
+    -------
+    currents : holoviews.Layout
+        Current (mV/ms) over time (s): of all synapses, and of the background.
+
+    Raises
+    ------
+    InputError
+        No samples were recorded, or one is not there.
+    """
+    labels, shown, time = _sampled(recording, "sample_current", samples)
+    part = recording[["sample_current", "sample_background"]].isel(sample=shown)
+    synaptic, background = (
+        part[name].transpose("sample", "look").values
+        for name in ("sample_current", "sample_background")
+    )
+    return style.stack([
+        style.panel(
+            hv.Overlay([
+                style.curve(time, one, style.TIME, INTO, "Synapses", style.ENSEMBLE),
+                style.curve(time, other, style.TIME, INTO, "Background", style.PRIOR),
+            ]),
+            labels[i], height=130, yticks=4,
+        )
+        for one, other, i in zip(synaptic, background, shown, strict=True)
     ])  # fmt: skip
 
 
@@ -144,3 +236,14 @@ def receptor_currents(
         ]
         panels.append(style.panel(hv.Overlay(curves), names[region], height=150, yticks=5))
     return style.stack(panels)
+
+
+def _sampled(
+    recording: xr.Dataset, name: str, samples: Sequence[int] | None
+) -> tuple[list[str], NDArray[np.intp], NDArray[np.float64]]:
+    """Names of the sampled neurons, which are shown, and the times of the looks in s."""
+    if name not in recording:
+        raise InputError(f"the recording has no {name}; record sample")
+    labels = [f"Neuron {neuron:,}" for neuron in recording["sample_neuron"].values]
+    time: NDArray[np.float64] = recording["look_time_ms"].values / 1e3
+    return labels, chosen(labels, samples, DEFAULT), time

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from dtbdask.errors import InputError
 
@@ -47,10 +48,55 @@ def within(data: xr.Dataset, time_s: tuple[float, float]) -> xr.Dataset:
 
 
 def of_regions(data: xr.Dataset, regions: Sequence[int]) -> xr.Dataset:
-    """Populations of some regions, by index; all of them for none."""
+    """Some regions of a recording, by index, and their populations; all of them for none.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        With `population_voxel` (population) and `voxel_label` (voxel).
+    regions : sequence of int
+
+    Returns
+    -------
+    xarray.Dataset
+        Its `population_voxel` counts the regions that are left, which keep their order.
+    """
     if not regions:
         return data
-    return data.isel(population=np.flatnonzero(np.isin(data["population_voxel"].values, regions)))
+    kept = np.unique(np.asarray(regions, np.int64))
+    mine = np.flatnonzero(np.isin(data["population_voxel"].values, kept))
+    part = data.isel(population=mine, voxel=kept)
+    voxel = np.searchsorted(kept, part["population_voxel"].values)
+    return part.assign_coords(population_voxel=("population", voxel))
+
+
+def by_step(data: xr.Dataset) -> xr.Dataset:
+    """A recording with `spike_count` (step, population), also if spikes were counted by the bin.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        With `spike_count`, or with `bin_spike_count` (bin, population).
+
+    Returns
+    -------
+    xarray.Dataset
+        Where there were bins they are its steps, and `dt_ms` is their width.
+
+    Raises
+    ------
+    InputError
+        Neither was recorded.
+    """
+    if "spike_count" in data:
+        return data
+    if "bin_spike_count" not in data:
+        raise InputError("the recording has no spike_count; record rate")
+    others = [name for name in data.variables if "step" in data[name].dims]
+    binned = data.drop_vars(others).rename(
+        {"bin": "step", "bin_spike_count": "spike_count", "bin_time_ms": "time_ms"}
+    )
+    return binned.assign_attrs(dt_ms=float(data.attrs["dt_ms"]) * int(data.attrs["bin_steps"]))
 
 
 def voxel_means(data: xr.Dataset, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -68,12 +114,15 @@ def voxel_means(data: xr.Dataset, values: NDArray[np.float64]) -> NDArray[np.flo
     ndarray
         (..., voxel) float64; NaN where no neuron is.
     """
-    voxel, size = data["population_voxel"].values, data["size"].values.astype(np.float64)
-    n = data["voxel_label"].sizes["voxel"]
-    total = np.zeros((*values.shape[:-1], n))
-    np.add.at(np.moveaxis(total, -1, 0), voxel, np.moveaxis(np.nan_to_num(values) * size, -1, 0))
+    voxel = data["population_voxel"].values
+    weight = np.where(np.isnan(values), 0.0, data["size"].values.astype(np.float64))
+    there = csr_array(
+        (np.ones(voxel.size), (np.arange(voxel.size), voxel)),
+        shape=(voxel.size, data["voxel_label"].sizes["voxel"]),
+    )
     with np.errstate(invalid="ignore"):
-        return total / np.bincount(voxel, size, minlength=n)
+        mean: NDArray[np.float64] = (np.nan_to_num(values) * weight @ there) / (weight @ there)
+    return mean
 
 
 def rates_of_voxels(data: xr.Dataset) -> NDArray[np.float64]:
@@ -84,12 +133,8 @@ def rates_of_voxels(data: xr.Dataset) -> NDArray[np.float64]:
     data : xarray.Dataset
         `spike_count` (step, population) or `bin_spike_count` (bin, population).
     """
-    name = "spike_count" if "spike_count" in data else "bin_spike_count"
-    if name not in data:
-        raise InputError("the recording has no spike_count; record rate")
-    count = data[name]
-    steps = count.shape[0] * (1 if name == "spike_count" else int(data.attrs["bin_steps"]))
-    seconds = steps * float(data.attrs["dt_ms"]) / 1e3
-    with np.errstate(invalid="ignore"):
-        rate = count.sum(str(count.dims[0])).values / (data["size"].values * seconds)
-    return voxel_means(data, rate)
+    counted = by_step(data)
+    seconds = counted.sizes["step"] * float(counted.attrs["dt_ms"]) / 1e3
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate = counted["spike_count"].sum("step").values / (counted["size"].values * seconds)
+    return voxel_means(counted, rate)

@@ -1,6 +1,7 @@
 """Rates of a run that is still going, kept in memory and added to: cheap enough for every second.
 
-A look costs a few file times where nothing was written, and one chunk where one was.
+A look costs a few file times where nothing was written, and one chunk where one was; of what was
+there before, it takes up so much that nobody waits for it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from dtbdask.viz.source import _rows
 
 BINS = 300
 """Most bins of the curves."""
+READ = 1 << 23
+"""Counts read at a look, about."""
 
 
 class Course:
@@ -33,6 +36,8 @@ class Course:
     ----------
     finished : bool
         Whether the recording is.
+    behind : bool
+        Whether there is more than was taken up.
     speed : float
         Seconds on the clock for a second of biological time, between the last two looks at which
         something was new; NaN before.
@@ -54,7 +59,7 @@ class Course:
         self.start_s = int(root["first_step"]) * self.dt_s
         self.stop_s = self.start_s + int(root["n_steps"]) * self.dt_s
         self._count: list[NDArray[np.int64]] = []
-        self.n_rows, self.finished, self.speed = 0, False, float("nan")
+        self.n_rows, self.finished, self.behind, self.speed = 0, False, False, float("nan")
         self._signature: tuple[int, ...] = ()
         self._last: tuple[float, float] | None = None
         self.grow()
@@ -78,7 +83,7 @@ class Course:
     def grow(self) -> bool:
         """Take up what was written since; whether anything was."""
         signature = self._times()
-        if signature == self._signature:
+        if signature == self._signature and not self.behind:
             return False
         group = schema.open_store(self._path, "recording", status="any")
         self.finished = schema.root_of(group).get("status") == "complete"
@@ -86,11 +91,15 @@ class Course:
         if self._name is None:
             return True
         rows = _rows(group, self._name)
-        if rows > self.n_rows:
-            count = schema.read(group, self._name, self.n_rows, rows)
+        chunk = int(schema.array(group, self._name).chunks[0])
+        most = max(1, READ // self._kinds.shape[1] // chunk) * chunk
+        stop, waited = min(rows, self.n_rows + most), self.behind
+        self.behind = stop < rows
+        if stop > self.n_rows:
+            count = schema.read(group, self._name, self.n_rows, stop)
             self._count.append(self._kinds @ count.T.astype(np.int64))
-            self.n_rows = rows
-            self._measure()
+            self.n_rows = stop
+            self._measure(caught_up=not (waited or self.behind))
         return True
 
     def curves(self) -> hv.Overlay:
@@ -127,8 +136,8 @@ class Course:
         )
         return tuple(place.stat().st_mtime_ns if place.exists() else 0 for place in places)
 
-    def _measure(self) -> None:
+    def _measure(self, *, caught_up: bool) -> None:
         now = (time.monotonic(), self.there_s)
-        if self._last is not None and not self.finished:
+        if self._last is not None and not self.finished and caught_up:
             self.speed = (now[0] - self._last[0]) / (now[1] - self._last[1])
         self._last = now

@@ -6,7 +6,6 @@ these is another than at the last time, and only on the page that is open.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -15,9 +14,6 @@ import panel as pn
 from holoviews import streams
 
 from dtbdask.errors import DTBDaskError
-
-logger = logging.getLogger(__name__)
-
 
 _Counter = streams.Stream.define("_Counter", version=0)
 
@@ -33,13 +29,27 @@ class Figure:
         What it depends on, to be compared with that of the last drawing.
     caption : str
         What it shows, in words.
+    steady : callable, optional
+        While what it returns stays, the new picture is of the same make, and its data alone are
+        sent: no flicker, and what the visitor turned stays turned.
+    wire : callable, optional
+        Adds streams to what is put on the page, that is to a HoloViews object.
+    cheap : bool
+        It costs so little that it may follow a run at every look.
     """
 
-    cheap = False
-
-    def __init__(self, draw: Callable[[], Any], key: Callable[[], Hashable], caption: str) -> None:
-        self._draw, self._key = draw, key
+    def __init__(
+        self, draw: Callable[[], Any], key: Callable[[], Hashable], caption: str, *,
+        steady: Callable[[], Hashable] | None = None, wire: Callable[[Any], None] | None = None,
+        cheap: bool = False,
+    ) -> None:  # fmt: skip
+        self._draw, self._key, self._steady, self._wire = draw, key, steady, wire
+        self.cheap = cheap
+        self.now: Any = None
+        """The picture as it was last drawn."""
         self._drawn: Hashable = None
+        self._made: Hashable = None
+        self._counter = _Counter()
         self._pane = pn.pane.HoloViews(None, linked_axes=False)
         self._said = pn.pane.Alert("", alert_type="light", visible=False)
         self.place = pn.Column(self._said, self._pane, _words(caption), margin=(0, 24, 24, 0))
@@ -51,51 +61,37 @@ class Figure:
             return False
         self._drawn = key
         try:
-            self._pane.object = self._draw()
-            self._said.visible = False
+            self.now = self._draw()
         except DTBDaskError as error:
-            self._pane.object = None
+            self.now = self._pane.object = None
             self._said.object, self._said.visible = _escaped(str(error)), True
+            return True
+        self._said.visible = False
+        made = (self._steady(),) if self._steady else None
+        if made is not None and made == self._made and self._pane.object is not None:
+            self._counter.event(version=self._counter.version + 1)
+            return True
+        self._made = made
+        shown = self.now if made is None else self._following()
+        if self._wire:
+            self._wire(shown)
+        self._pane.object = shown
         return True
 
     def accept(self) -> None:
         """Take the picture for drawn: it made the change itself."""
         self._drawn = self._key()
 
-
-class Stream:
-    """One picture whose data alone are sent again: cheap enough for every second.
-
-    Parameters
-    ----------
-    draw : callable
-        Makes a HoloViews object, of the same make every time.
-    version : callable
-        Changes when the picture is to be drawn again.
-    caption : str
-        What it shows, in words.
-    """
-
-    cheap = True
-
-    def __init__(self, draw: Callable[[], Any], version: Callable[[], int], caption: str) -> None:
-        self._draw, self._version = draw, version
-        self._drawn: int | None = None
+    def _following(self) -> Any:
+        """What shows the last picture, whenever there is another."""
         self._counter = _Counter()
-        self._pane = pn.pane.HoloViews(None, linked_axes=False)
-        self.place = pn.Column(self._pane, _words(caption), margin=(0, 24, 24, 0))
-
-    def update(self) -> bool:
-        """Send the data if they changed; whether they did."""
-        version = self._version()
-        if version == self._drawn:
-            return False
-        if self._drawn is None:
-            self._pane.object = hv.DynamicMap(lambda version: self._draw(), streams=[self._counter])
-        else:
-            self._counter.event(version=version)
-        self._drawn = version
-        return True
+        if not isinstance(self.now, hv.Layout):
+            return hv.DynamicMap(lambda version: self.now, streams=[self._counter])
+        parts = [
+            hv.DynamicMap(lambda version, i=i: list(self.now)[i], streams=[self._counter])
+            for i in range(len(self.now))
+        ]
+        return hv.Layout(parts).cols(len(parts))
 
 
 class Table:

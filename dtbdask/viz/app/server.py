@@ -39,13 +39,15 @@ class View:
     def __init__(self, study: Study) -> None:
         self.study = study
         self.choice = Choice()
-        stores = [run.span_s for run in study.runs]
-        span = (min(s[0] for s in stores), max(s[1] for s in stores)) if stores else (0.0, 1.0)
+        spans = [store.span_s for store in study.stores] or [(0.0, 1.0)]
+        span = (min(s[0] for s in spans), max(s[1] for s in spans))
         self.choice.param.time_s.bounds = span
         self.choice.time_s = span
         pages = Pages(study, self.choice)
-        self.choice.param.shown.objects = pages.shown() or [""]
-        self.choice.shown = self.choice.param.shown.objects[0]
+        self._brain = pages.brain
+        if self._brain is not None:
+            self.choice.param.shown.objects = self._brain.scenes.names or [""]
+            self.choice.shown = self.choice.param.shown.objects[0]
         self._pages = pages.all()
         self._waiting: Any = None
         self._saved, self._ticked = 0.0, time.monotonic()
@@ -57,7 +59,8 @@ class View:
             dynamic=True,
         )
         self.tabs.param.watch(lambda _: self.update(), "active")
-        self.choice.param.watch(self._chosen, ["regions", "time_s", "shown"])
+        self.choice.param.watch(self._chosen, ["regions", "time_s", "shown", "at_mm"])
+        self.choice.param.watch(lambda _: self.update(), "moment")
         self.update()
 
     def __panel__(self) -> pn.viewable.Viewable:
@@ -68,22 +71,28 @@ class View:
         )
         regions.link(self.choice, value="regions", bidirectional=True)
         row: list[Any] = [regions]
-        if self.study.runs:
+        if self.study.stores:
             first, last = self.choice.param.time_s.bounds
             time = pn.widgets.EditableRangeSlider(
                 label="Time (s)", start=first, end=last, value=self.choice.time_s,
                 step=max((last - first) / 1000, 1e-6), width=420,
             )  # fmt: skip
-            time.param.watch(lambda event: self._range(event.new), "value_throttled")
+            time.param.watch(lambda event: self.choice.see(event.new), "value_throttled")
             self.choice.param.watch(lambda event: setattr(time, "value", event.new), "time_s")
             row.append(time)
         return pn.Column(pn.Row(*row), self.tabs, sizing_mode="stretch_width")
 
     def update(self) -> None:
         """Draw what changed on the page that is open."""
-        name = list(self._pages)[self.tabs.active]
-        for part in self._pages[name]:
+        if self.open == "Brain" and self._brain is not None:
+            self._brain.settle()
+        for part in self._pages[self.open]:
             part.update()
+
+    @property
+    def open(self) -> str:
+        """Name of the page that is open."""
+        return list(self._pages)[self.tabs.active]
 
     def tick(self) -> None:
         """Look whether the stores have grown; what is dear waits until enough time was saved up."""
@@ -92,25 +101,19 @@ class View:
         self._saved = min(MOST_SAVED_S, self._saved + SHARE * _cores() * (now - self._ticked))
         self._ticked = now
         self.study.look()
-        name = list(self._pages)[self.tabs.active]
-        for part in self._pages[name]:
+        parts = self._pages[self.open]
+        for part in parts:
             if part.cheap:
                 part.update()
         if self._saved > 0:
             self.study.refresh()
-        for part in self._pages[name]:
+        for part in parts:
             if self._saved > time.process_time() - start:
                 part.update()
         self._saved -= time.process_time() - start
 
     def _head(self, name: str) -> list[Any]:
-        if name != "Brain":
-            return []
-        return [pn.widgets.Select.from_param(self.choice.param.shown, label="Colour", width=420)]
-
-    def _range(self, time_s: tuple[float, float]) -> None:
-        if time_s[1] > time_s[0]:
-            self.choice.time_s = time_s
+        return [self._brain.head()] if name == "Brain" and self._brain is not None else []
 
     def _chosen(self, *_: Any) -> None:
         """Draw when the visitor has let go: a drag is many small changes."""

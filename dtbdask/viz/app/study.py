@@ -115,6 +115,11 @@ class Fit:
     def __post_init__(self) -> None:
         self.refresh()
 
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """Start, and last time that the whole fit will have."""
+        return 0.0, self.n_frames * float(self.data.attrs["tr_s"])
+
     def look(self) -> None:
         """Nothing: a fit has no part that is cheaper than all of it."""
 
@@ -234,7 +239,8 @@ class Study:
     @property
     def live(self) -> bool:
         """Whether a store may still grow."""
-        return any(not store.finished for store in self.stores)
+        behind = any(run.course.behind for run in self.runs)
+        return behind or any(not store.finished for store in self.stores)
 
     def look(self) -> None:
         """Take up the rates that were written since the last look."""

@@ -1,0 +1,106 @@
+"""What all pages share: the stores, the visitor's choice, the part of a store that is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+import holoviews as hv
+from holoviews.streams import RangeX
+
+from dtbdask.errors import InputError
+from dtbdask.viz.app.figure import Figure, Table
+from dtbdask.viz.window import within
+
+if TYPE_CHECKING:
+    from dtbdask.viz.app.choice import Choice
+    from dtbdask.viz.app.study import Fit, Run, Study
+
+PANELS = 6
+"""Most regions of a page of courses."""
+FEWEST_FRAMES = 3
+"""Frames that a correlation needs."""
+
+Part = Figure | Table
+
+
+class Desk:
+    """Stores and choice of one session.
+
+    Parameters
+    ----------
+    study : Study
+    choice : Choice
+    """
+
+    def __init__(self, study: Study, choice: Choice) -> None:
+        self.study, self.choice = study, choice
+
+    def visible(self, run: Run) -> tuple[float, float]:
+        """Chosen time, as far as a run is there."""
+        low, high = self.choice.time_s
+        return low, max(min(high, run.there_s), low + 1e-9)
+
+    def part(self, run: Run) -> Any:
+        """What a run has in the chosen time; an error where that is nothing."""
+        return within(run.data, self.visible(run))
+
+    def frames(self, fit: Fit) -> Any:
+        """Frames of a fit in the chosen time."""
+        return within(fit.data, self.choice.time_s)
+
+    def panels(self) -> list[int] | None:
+        """Regions that get a panel of their own, if any was chosen."""
+        return list(self.choice.regions[:PANELS]) or None
+
+    def key(
+        self, *stores: Run | Fit, regions: bool = True, time: bool = True
+    ) -> Callable[[], Hashable]:
+        """What a picture of some stores depends on."""
+
+        def found() -> Hashable:
+            return (
+                tuple(store.version for store in stores),
+                tuple(self.choice.regions) if regions else (),
+                self.choice.time_s if time else (),
+            )
+
+        return found
+
+    def over_time(
+        self, draw: Callable[[], Any], key: Callable[[], Hashable], caption: str
+    ) -> Figure:
+        """Picture over time: it shows the chosen time, and where it is zoomed all pages follow."""
+
+        def framed() -> Any:
+            picture = draw()
+            for part in _parts(picture):
+                part.opts(backend="bokeh", xlim=self.choice.time_s)
+            return picture
+
+        def listen(picture: Any) -> None:
+            for part in _parts(picture):
+                RangeX(source=part).add_subscriber(lambda x_range: self.choice.see(x_range))
+
+        return Figure(framed, key, caption, wire=listen)
+
+
+def _parts(picture: Any) -> list[Any]:
+    return list(picture) if isinstance(picture, hv.Layout) else [picture]
+
+
+def begun(data: Any) -> Any:
+    """A fit, if it has a frame in what is chosen."""
+    if not data.sizes["frame"]:
+        raise InputError("no frame has been assimilated in this range of time yet")
+    return data
+
+
+def enough(bold: Any) -> Any:
+    """BOLD, if it is enough for a correlation."""
+    if bold.sizes["frame"] < FEWEST_FRAMES:
+        raise InputError(
+            f"{bold.sizes['frame']} frames of BOLD are in this range of time; a correlation needs "
+            f"{FEWEST_FRAMES}"
+        )
+    return bold
