@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import signal
+from scipy import ndimage, signal
 
 from dtbdask.errors import InputError
 
@@ -104,6 +104,55 @@ def pair_correlations(
         1
     )
     return r
+
+
+def active_rate(
+    neuron: ArrayLike, seconds: float, *, least_hz: float = 1.0, fewest: int = 10
+) -> float:
+    """Mean firing rate of the neurons that fire faster than a bound, Hz; 0 where these are few.
+
+    Parameters
+    ----------
+    neuron : array_like
+        (spike) int.
+    seconds : float
+        Length of the recording.
+    least_hz : float
+        Bound.
+    fewest : int
+        Neurons above it that are too few to speak of.
+    """
+    _, count = np.unique(np.asarray(neuron, np.int64), return_counts=True)
+    rate = count / seconds
+    active = rate[rate > least_hz]
+    return float(active.mean()) if active.size > fewest else 0.0
+
+
+def smooth_rate(
+    rate: ArrayLike, dt_s: float, *, box_s: float = 0.005, deviation_s: float = 0.02
+) -> Floats:
+    """A rate through a box and then a Gaussian, both of which keep its mean.
+
+    Parameters
+    ----------
+    rate : array_like
+        (..., time) float, any unit.
+    dt_s : float
+        Time between two values.
+    box_s : float
+        Width of the box.
+    deviation_s : float
+        Standard deviation of the Gaussian.
+
+    Returns
+    -------
+    smooth : ndarray
+        (..., time) float64; at both ends the series is mirrored.
+    """
+    series = np.asarray(rate, np.float64)
+    boxed = ndimage.uniform_filter1d(series, max(1, round(box_s / dt_s)), axis=-1)
+    smooth: Floats = ndimage.gaussian_filter1d(boxed, deviation_s / dt_s, axis=-1)
+    return smooth
 
 
 def spectrum(rate: ArrayLike, dt_s: float, segment_s: float = 1.0) -> tuple[Floats, Floats]:

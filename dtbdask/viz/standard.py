@@ -20,15 +20,26 @@ from dtbdask.viz.parameters import (
     twin_recovery,
 )
 from dtbdask.viz.rates import population_rates, rate_histogram, region_rates
-from dtbdask.viz.sections import brain_section, firing_figures, save_figures, skill_figures
+from dtbdask.viz.sections import (
+    brain_section,
+    comparison_section,
+    firing_figures,
+    network_section,
+    neuron_section,
+    save_figures,
+    skill_figures,
+)
 from dtbdask.viz.spikes import raster, span_ms
 from dtbdask.viz.tables import activity_rows, connectome_rows, fit_rows, thinned, twin_rows
+from dtbdask.viz.window import by_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import xarray as xr
+
+    from dtbdask.graph.network import Network
 
 RASTER_POINTS = 30_000
 """Spikes in the page; each costs some 60 bytes of it."""
@@ -62,6 +73,8 @@ def report(
     numbers: Sequence[Row] = (),
     title: str = "Whole-brain simulation",
     pictures: str | Path | None = None,
+    network: Network | None = None,
+    other: xr.Dataset | None = None,
 ) -> Path:
     """Write the standard report of a study as one self-contained HTML file.
 
@@ -83,6 +96,10 @@ def report(
         Of the page.
     pictures : path, optional
         Folder to write every figure to as PNG too.
+    network : Network, optional
+        What was simulated.
+    other : xarray.Dataset, optional
+        Another recording of the same regions, to be compared.
 
     Returns
     -------
@@ -92,22 +109,24 @@ def report(
     Raises
     ------
     InputError
-        No dataset was given, or the path cannot be a report.
+        No dataset was given, or one to compare with nothing, or the path cannot be a report.
     """
     given = {"brain": brain, "recording": recording, "posterior": posterior, "twin": twin}
     datasets = {name: data for name, data in given.items() if data is not None}
     if not datasets:
         raise InputError("nothing to report; give brain, recording, posterior or twin")
+    if other is not None and recording is None:
+        raise InputError("other is to be compared with a recording; give recording too")
     sections = [_overview(datasets, numbers)]
     if brain is not None:
         sections.append(_connectome(brain))
+    if network is not None:
+        sections.append(network_section(network))
     if brain is not None or recording is not None:
         space = brain_section(brain, recording)
         sections += [space] if space else []
-    if recording is not None and ("spike_count" in recording or "spike_neuron" in recording):
-        sections.append(_activity(recording))
-    if recording is not None and "bold" in recording:
-        sections.append(_simulated_bold(recording, brain))
+    if recording is not None:
+        sections += _of_recording(recording, brain, other)
     if posterior is not None:
         sections.append(_fit(posterior))
     if twin is not None:
@@ -116,6 +135,22 @@ def report(
     if pictures is not None:
         save_figures(sections, pictures)
     return write_report(path, title=title, sections=sections, footer="Made with dtbdask.")
+
+
+def _of_recording(
+    recording: xr.Dataset, brain: xr.Dataset | None, other: xr.Dataset | None
+) -> list[Section]:
+    """Sections on a simulation, as far as it was recorded."""
+    sections = []
+    if {"spike_count", "bin_spike_count", "spike_neuron"} & set(recording):
+        sections.append(_activity(recording))
+    if driven := neuron_section(recording):
+        sections.append(driven)
+    if "bold" in recording:
+        sections.append(_simulated_bold(recording, brain))
+    if other is not None:
+        sections.append(comparison_section(recording, other))
+    return sections
 
 
 def _overview(datasets: Mapping[str, xr.Dataset], numbers: Sequence[Row]) -> Section:
@@ -168,17 +203,18 @@ def _connectome(brain: xr.Dataset) -> Section:
 def _activity(recording: xr.Dataset) -> Section:
     rows: list[Row] = []
     figures: list[Figure] = [_raster(recording)] if recording.sizes.get("spike", 0) else []
-    if "spike_count" in recording:
-        rows = activity_rows(recording)
-        bin_ms = _bin_ms(recording)
+    if {"spike_count", "bin_spike_count"} & set(recording):
+        counted = by_step(recording)
+        rows = activity_rows(counted)
+        bin_ms = _bin_ms(counted)
         figures += [
             (
-                population_rates(recording, bin_ms),
+                population_rates(counted, bin_ms),
                 "Mean firing rate over time of all excitatory (solid) and all inhibitory (dashed) "
                 "neurons.",
             ),
-            (region_rates(recording, bin_ms), "Mean firing rate of each region (down) over time."),
-            (rate_histogram(recording), "How many populations fire at which mean rate."),
+            (region_rates(counted, bin_ms), "Mean firing rate of each region (down) over time."),
+            (rate_histogram(counted), "How many populations fire at which mean rate."),
             *firing_figures(recording),
         ]
     prose = ("How the network fires: single neurons, the whole brain, regions and populations.",)

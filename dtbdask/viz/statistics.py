@@ -92,7 +92,9 @@ def correlation_histogram(recording: xr.Dataset, pairs: int = 2000) -> hv.Histog
     return style.panel(bars, title, width=420, height=300)
 
 
-def rate_boxes(recording: xr.Dataset, bin_ms: float = 10.0) -> hv.BoxWhisker:
+def rate_boxes(
+    recording: xr.Dataset, bin_ms: float = 10.0, *, slots: bool = False
+) -> hv.BoxWhisker:
     """Spread over time of the mean rate of all excitatory and of all inhibitory neurons.
 
     Parameters
@@ -100,6 +102,8 @@ def rate_boxes(recording: xr.Dataset, bin_ms: float = 10.0) -> hv.BoxWhisker:
     recording : xarray.Dataset
         As for `population_rates`.
     bin_ms : float
+    slots : bool
+        One box for all populations of a name, such as a layer, instead of one for each kind.
 
     Returns
     -------
@@ -107,13 +111,14 @@ def rate_boxes(recording: xr.Dataset, bin_ms: float = 10.0) -> hv.BoxWhisker:
         Median, quartiles, whiskers at 1.5 times their distance.
     """
     kind, rate = [], []
-    for label, values in _rates(recording, bin_ms).items():
+    for label, values in _rates(recording, bin_ms, slots=slots).items():
         kind += [label] * values.size
         rate.append(values)
     boxes = hv.BoxWhisker((kind, np.concatenate(rate)), KIND, RATE)
     boxes.opts(backend="bokeh", box_fill_color="#9ec9e8", box_line_color="#1c2128")
     boxes.opts(backend="matplotlib", boxprops={"color": "#1c2128"})
-    return style.panel(boxes, f"Rates in bins of {bin_ms:g} ms", width=300, height=300)
+    width = max(300, 60 * len(rate))
+    return style.panel(boxes, f"Rates in bins of {bin_ms:g} ms", width=width, height=300)
 
 
 def rate_spectrum(recording: xr.Dataset, bin_ms: float = 2.0) -> hv.Overlay:
@@ -174,14 +179,19 @@ def rate_wavelet(
     return style.panel(picture, "Wavelet power of the mean rate", height=300, logy=True)
 
 
-def _rates(recording: xr.Dataset, bin_ms: float) -> dict[str, NDArray[np.float64]]:
-    """Mean rate of each kind that is there, over time."""
+def _rates(
+    recording: xr.Dataset, bin_ms: float, *, slots: bool = False
+) -> dict[str, NDArray[np.float64]]:
+    """Mean rate of each kind, or of each slot of populations, that is there, over time."""
     n = _steps(recording, bin_ms)
     bins = _bins(recording, n)
     excitatory = recording["excitatory"].values.astype(bool)
+    names = np.where(excitatory, KINDS[0][0], KINDS[1][0])
+    if slots:
+        names = np.array([str(x).split()[-1] for x in recording["population_label"].values])
     found = {}
-    for label, _, kind in KINDS:
-        mine = np.flatnonzero(excitatory == kind)
+    for label in dict.fromkeys(names.tolist()):
+        mine = np.flatnonzero(names == label)
         neurons = recording["size"].values[mine].sum()
         if neurons:
             lazy = recording["spike_count"].isel(population=mine).sum("population")

@@ -138,3 +138,31 @@ def rates_of_voxels(data: xr.Dataset) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = counted["spike_count"].sum("step").values / (counted["size"].values * seconds)
     return voxel_means(counted, rate)
+
+
+def rates_over_time(data: xr.Dataset, most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean firing rate of each voxel in successive bins.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        As of `rates_of_voxels`, with `time_ms`.
+    most : int
+        Bins, at most.
+
+    Returns
+    -------
+    time_s : (bin) float64, s
+        Ends of the bins.
+    rate : (bin, voxel) float64, Hz
+    """
+    counted = by_step(data)
+    n_steps, dt_s = counted.sizes["step"], float(counted.attrs["dt_ms"]) / 1e3
+    n = max(1, -(-n_steps // most))
+    end = np.minimum(np.arange(n, n_steps + n, n), n_steps)
+    lazy = counted["spike_count"].drop_vars("time_ms").astype(np.float64)
+    count = lazy.coarsen(step=n, boundary="pad").sum().transpose("step", "population").values
+    width = np.diff(end, prepend=0)[:, None] * dt_s
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate = count / (width * counted["size"].values)
+    return counted["time_ms"].values[end - 1] / 1e3, voxel_means(counted, rate)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dtbdask.assim.scores import fc_similarity
-from dtbdask.viz.app.desk import FEWEST_FRAMES, enough
+from dtbdask.viz.app.desk import enough
 from dtbdask.viz.app.figure import Figure, Table
-from dtbdask.viz.app.overview import shown
 from dtbdask.viz.comparison import fc_comparison, rate_scatter
-from dtbdask.viz.tables import thinned
+from dtbdask.viz.tables import difference_rows, thinned
 from dtbdask.viz.window import of_regions
 
 if TYPE_CHECKING:
@@ -30,22 +28,9 @@ def compare(desk: Desk, one: Run, other: Run) -> list[Part]:
         return fc_comparison(found[0], found[1], names=names)
 
     return [
-        Table(lambda: differences(one, other), "What is not the same"),
+        Table(lambda: difference_rows(one.data, other.data), "What is not the same"),
         Figure(rates, desk.key(one, other),
                "Mean rate of every chosen region in both runs; on the dashed line they agree."),
         Figure(together, desk.key(one, other, regions=False),
                "Functional connectivity of both, and their difference."),
     ]  # fmt: skip
-
-
-def differences(one: Run, other: Run) -> list[tuple[str, Any, str]]:
-    """What two recordings do not say alike, and how alike their functional connectivity is."""
-    rows: list[tuple[str, Any, str]] = []
-    for key in sorted(set(one.data.attrs) | set(other.data.attrs)):
-        values = [shown(run.data.attrs.get(key, "absent")) for run in (one, other)]
-        if values[0] != values[1]:
-            rows.append((key, values[0], values[1]))
-    if all("bold" in run.data and run.data.sizes["frame"] >= FEWEST_FRAMES for run in (one, other)):
-        r = fc_similarity(*(thinned(run.data[["bold"]])[0]["bold"].values for run in (one, other)))
-        rows.append(("similarity of functional connectivity", r, "r over pairs of regions"))
-    return rows or [("nothing", "", "the runs have the same recipe")]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dtbdask.viz.app.figure import Figure, Table
+from dtbdask.viz.tables import told
 
 if TYPE_CHECKING:
     from dtbdask.viz.app.desk import Desk, Part
@@ -75,14 +75,8 @@ def provenance(study: Study) -> list[Row]:
     if study.network is not None:
         stores.append(("network", dict(study.network.attributes)))
     return [
-        (f"{name}: {key}", shown(value), "")
+        (f"{name}: {key}", told(value), "")
         for name, attributes in stores
         for key, value in attributes.items()
         if key not in ("labels", "population_labels", "error_variance")
     ]
-
-
-def shown(value: Any) -> str:
-    """An attribute as text that is not too long."""
-    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) < 300 else f"{text[:300]} ..."

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from dtbdask.errors import InputError
 from dtbdask.viz.app.desk import begun, enough
 from dtbdask.viz.brain import span
-from dtbdask.viz.rates import _binned, _bins, _steps
-from dtbdask.viz.window import by_step, rates_of_voxels, voxel_means, within
+from dtbdask.viz.window import by_step, rates_of_voxels, rates_over_time, voxel_means, within
 
 if TYPE_CHECKING:
     from dtbdask.viz.app.desk import Desk
@@ -135,18 +134,9 @@ class Scenes:
 
     def _rates(self) -> Film:
         data = by_step(self._desk.part(self._desk.study.runs[0]))
-        dt_ms, n_voxels = float(data.attrs["dt_ms"]), data["voxel_label"].size
-        n = max(1, -(-data.sizes["step"] // self._most(n_voxels)))
-        n = _steps(data, n * dt_ms)
-        bins = _bins(data, n)
-        count = _binned(data["spike_count"], n).transpose("step", "population").values
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rate = count / (bins.width_s[:, None] * data["size"].values)
-        time = data["time_ms"].values[
-            np.minimum((np.arange(len(count)) + 1) * n, data.sizes["step"]) - 1
-        ]
+        time_s, moving = rates_over_time(data, self._most(data["voxel_label"].size))
         told = f"mean of {self._told(data['time_ms'].values / 1e3)}"
-        return Film(rates_of_voxels(data), told, voxel_means(data, rate), time / 1e3, RATE)
+        return Film(rates_of_voxels(data), told, moving, time_s, RATE)
 
     def _bold(self) -> Film:
         run = self._desk.study.runs[0]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dtbdask.errors import InputError
 from dtbdask.viz.app.figure import Figure
+from dtbdask.viz.sections import BIN_MS, LONGEST_S, SHORTEST
 from dtbdask.viz.statistics import (
     correlation_histogram,
     interval_histogram,
@@ -18,12 +19,6 @@ from dtbdask.viz.window import by_step, of_regions
 if TYPE_CHECKING:
     from dtbdask.viz.app.desk import Desk, Part
     from dtbdask.viz.app.study import Run
-
-LONGEST_S = 60.0
-"""Time of which a spectrum and a wavelet are taken, at the end of what is visible."""
-SHORTEST = 100
-"""Bins of a rate that are too few for a spectrum."""
-BIN_MS = 2.0
 
 
 def statistics(desk: Desk, run: Run) -> list[Part]:
