@@ -22,7 +22,7 @@ FIGURES = """() => Array.from(Bokeh.index.query(v => v.model.type === "Figure"))
 })"""
 PLACE = """([title, kind, column, value]) => {
   const view = Array.from(Bokeh.index.query(v => v.model.type === "Figure"))
-    .find(v => v.model.title && v.model.title.text === title);
+    .find(v => v.model.title && v.model.title.text.startsWith(title));
   view.el.scrollIntoView({block: "center"});
   const glyph = view.model.renderers.find(r => r.glyph && r.glyph.type === kind);
   const data = glyph.data_source.data, i = Array.from(data[column]).indexOf(value);
@@ -30,6 +30,13 @@ PLACE = """([title, kind, column, value]) => {
   const at = [data[glyph.glyph.x.field][i], data[glyph.glyph.y.field][i]];
   const {x_scale, y_scale} = view.frame;
   return [box.left + x_scale.compute(at[0]), box.top + y_scale.compute(at[1])];
+}"""
+
+COLUMN = """([title, column]) => {
+  const view = Array.from(Bokeh.index.query(v => v.model.type === "Figure"))
+    .find(v => v.model.title && v.model.title.text.startsWith(title));
+  const glyph = view.model.renderers.find(r => r.data_source && column in r.data_source.data);
+  return Array.from(glyph.data_source.data[column]);
 }"""
 
 
@@ -88,6 +95,10 @@ class Visit:
     def place(self, title, kind, column, value):
         """Where on the page a glyph is of which a column has this value."""
         return self.page.evaluate(PLACE, [title, kind, column, value])
+
+    def column(self, title, name):
+        """Values of a column of a figure's data."""
+        return self.page.evaluate(COLUMN, [title, name])
 
     def until(self, holds, seconds=WAIT_S):
         """Wait until something holds, or fail."""

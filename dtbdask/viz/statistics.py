@@ -10,7 +10,6 @@ import numpy as np
 from dtbdask.errors import InputError
 from dtbdask.viz import analysis, style
 from dtbdask.viz.rates import RATE, _binned, _bins, _steps
-from dtbdask.viz.spikes import READ
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,6 +24,8 @@ FREQUENCY = hv.Dimension("frequency", label="Frequency", unit="Hz")
 POWER = hv.Dimension("power", label="Power of the rate", unit="Hz²/Hz")
 SQUARE = hv.Dimension("square", label="Power", unit="Hz²")
 
+READ = 500_000
+"""Most spikes of a histogram."""
 BINS = 50
 FREQUENCIES = 60
 TIMES = 1000
@@ -39,7 +40,7 @@ def interval_histogram(recording: xr.Dataset) -> hv.Overlay:
     ----------
     recording : xarray.Dataset
         `spike_step` and `spike_neuron` (spike), `first_neuron`, `excitatory` (population); of more
-        than 4 million spikes the last ones are taken.
+        than 500,000 spikes the last ones are taken.
 
     Returns
     -------

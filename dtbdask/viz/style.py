@@ -71,7 +71,7 @@ ABSENT = "#d9d9d9"
 SMALL = 5
 """Size in pixels below which a marker has no outline, lest it be all outline."""
 
-MAX_PIXELS = 4_000_000
+MAX_PIXELS = 1_000_000
 MAX_PANELS = 24
 
 TIME = hv.Dimension("time", label="Time", unit="s")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 BINS = 200
 """Time bins of a course of rates."""
-CELLS = 200_000
-"""Most cells of the image of region rates."""
+CELLS = 500_000
+"""Most counts, bins times populations, of the image of region rates."""
 
 
 def activity(desk: Desk, run: Run) -> list[Part]:
@@ -40,7 +40,7 @@ def activity(desk: Desk, run: Run) -> list[Part]:
         desk.over_time(lambda: population_rates(*mine()), key, "Mean rates, of what is chosen."),
         desk.over_time(single, key, "Rates of single regions."),
         desk.over_time(
-            lambda: region_rates(*mine(min(BINS, CELLS // len(desk.study.labels)))), key,
+            lambda: region_rates(*mine(min(BINS, CELLS // run.data.sizes["population"]))), key,
             "Rate of every chosen region over time.",
         ),
         Figure(lambda: rate_histogram(mine()[0]), key,

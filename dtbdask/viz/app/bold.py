@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dtbdask.errors import InputError
-from dtbdask.viz.app.desk import enough
+from dtbdask.viz.app.desk import enough, thin
 from dtbdask.viz.app.figure import Figure
 from dtbdask.viz.bold import bold_traces
 from dtbdask.viz.comparison import fc_comparison
 from dtbdask.viz.tables import thinned
-from dtbdask.viz.window import within
 
 if TYPE_CHECKING:
     from dtbdask.viz.app.desk import Desk, Part
@@ -29,7 +28,7 @@ def bold(desk: Desk, run: Run) -> list[Part]:
 
     return [
         desk.over_time(
-            lambda: bold_traces(_begun(within(run.data, desk.visible(run))), desk.panels()),
+            lambda: bold_traces(_begun(thin(desk.part(run), "frame")), desk.panels()),
             desk.key(run), "Simulated BOLD of the chosen regions.",
         ),
         Figure(
@@ -40,7 +39,7 @@ def bold(desk: Desk, run: Run) -> list[Part]:
 
 
 def _frames(desk: Desk, run: Run) -> Any:
-    return _chosen(desk, within(run.data, desk.visible(run))[["bold"]])
+    return _chosen(desk, desk.part(run)[["bold"]])
 
 
 def _chosen(desk: Desk, data: Any) -> Any:

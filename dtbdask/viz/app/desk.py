@@ -20,6 +20,10 @@ PANELS = 6
 """Most regions of a page of courses."""
 FEWEST_FRAMES = 3
 """Frames that a correlation needs."""
+LOOKS = 10_000
+"""Most moments of a curve; of more, every second, third ... is drawn."""
+MOST = 1_000_000
+"""Most numbers that a view takes from where they are."""
 
 Part = Figure | Table
 
@@ -104,3 +108,15 @@ def enough(bold: Any) -> Any:
             f"{FEWEST_FRAMES}"
         )
     return bold
+
+
+def thin(data: Any, dim: str, most: int = LOOKS) -> Any:
+    """Every first, second, third ... along a dimension, so that few enough are left."""
+    return data.isel({dim: slice(None, None, max(1, -(-data.sizes[dim] // max(most, 2))))})
+
+
+def few_voxels(fit: Any) -> Any:
+    """A fit of so few voxels, evenly spread, that what all members forecast may be taken."""
+    sizes = fit.sizes
+    most = MOST // (3 * max(sizes["frame"] * sizes["member"], 1))
+    return thin(fit, "voxel", most)

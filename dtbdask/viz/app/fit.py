@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dtbdask.viz.app.desk import begun
+from dtbdask.viz.app.desk import MOST, PANELS, begun, few_voxels, thin
 from dtbdask.viz.app.figure import Figure, Table
 from dtbdask.viz.bold import bold_traces
 from dtbdask.viz.parameters import parameter_traces
@@ -21,23 +21,29 @@ def fit(desk: Desk, made: Fit) -> list[Part]:
     key, whole = desk.key(made), desk.key(made, regions=False)
     names = [str(name) for name in made.data["parameter"].values]
     return [
-        Table(lambda: fit_rows(made.data), "Scores, beside predictors that need no model"),
+        Table(lambda: fit_rows(few_voxels(made.data)), "Scores, beside predictors that need no model"),
         desk.over_time(
-            lambda: bold_traces(begun(desk.frames(made)), desk.panels()), key,
+            lambda: bold_traces(_few_frames(desk, made), desk.panels()), key,
             "Measured BOLD (points) and its forecast, mean and spread of the ensemble.",
         ),
         *(_parameter(desk, made, name) for name in names),
-        desk.over_time(lambda: innovations(desk.frames(made)), whole,
+        desk.over_time(lambda: innovations(few_voxels(desk.frames(made))), whole,
                        "What the forecast missed: mean of the regions and their spread."),
-        desk.over_time(lambda: spread_and_error(desk.frames(made)), whole,
+        desk.over_time(lambda: spread_and_error(few_voxels(desk.frames(made))), whole,
                        "Error of the forecast beside the ensemble's spread."),
-        Figure(lambda: rank_bars(desk.frames(made)), whole,
+        Figure(lambda: rank_bars(few_voxels(desk.frames(made))), whole,
                "Rank of the measurement among the members; flat is reliable."),
     ]  # fmt: skip
 
 
 def _parameter(desk: Desk, made: Fit, name: str) -> Figure:
     return desk.over_time(
-        lambda: parameter_traces(begun(desk.frames(made)), name, desk.panels()), desk.key(made),
+        lambda: parameter_traces(_few_frames(desk, made), name, desk.panels()), desk.key(made),
         f"{name}: mean and spread of the ensemble, bounds dotted.",
     )  # fmt: skip
+
+
+def _few_frames(desk: Desk, made: Fit) -> Any:
+    """What is chosen of a fit, of so few frames that all members may be taken."""
+    data = begun(desk.frames(made))
+    return thin(data, "frame", MOST // (3 * PANELS * data.sizes["member"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dtbdask.viz.app.desk import thin
 from dtbdask.viz.traces import (
     MEANS,
     membrane_traces,
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from dtbdask.viz.app.desk import Desk, Part
     from dtbdask.viz.app.study import Run
 
-LOOKS = 10_000
-"""Most moments of a curve; of more, every second, third ... is drawn."""
 QUANTITIES = ("sample_v", "receptor_current", *MEANS)
 """Of which a recording needs one for this page."""
 
@@ -28,9 +27,7 @@ def neurons(desk: Desk, run: Run) -> list[Part]:
     key = desk.key(run)
 
     def part(dim: str = "look") -> Any:
-        data = desk.part(run)
-        every = max(1, -(-data.sizes[dim] // LOOKS))
-        return data.isel({dim: slice(None, None, every)})
+        return thin(desk.part(run), dim)
 
     parts: list[Part] = []
     if "sample_v" in run.data:

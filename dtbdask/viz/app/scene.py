@@ -134,7 +134,7 @@ class Scenes:
 
     def _rates(self) -> Film:
         data = by_step(self._desk.part(self._desk.study.runs[0]))
-        time_s, moving = rates_over_time(data, self._most(data["voxel_label"].size))
+        time_s, moving = rates_over_time(data, self._most(data.sizes["population"]))
         told = f"mean of {self._told(data['time_ms'].values / 1e3)}"
         return Film(rates_of_voxels(data), told, moving, time_s, RATE)
 
@@ -147,7 +147,7 @@ class Scenes:
 
     def _potentials(self) -> Film:
         data = self._desk.part(self._desk.study.runs[0])
-        every = max(1, -(-data.sizes["bin"] // self._most(data["voxel_label"].size)))
+        every = max(1, -(-data.sizes["bin"] // self._most(data.sizes["population"])))
         part = data.isel(bin=slice(None, None, every))
         moving = voxel_means(part, part["v_mean"].transpose("bin", "population").values)
         time = part["bin_time_ms"].values / 1e3
@@ -156,11 +156,12 @@ class Scenes:
     def _together(self) -> Film:
         run, choice = self._desk.study.runs[0], self._desk.choice
         data = within(run.data, self._desk.visible(run))
-        bold = enough(data["bold"]).values
+        bold = enough(data["bold"]).transpose("frame", "voxel").data
         region = choice.regions[0] if choice.regions else 0
+        own = bold - bold.mean(axis=0)
+        product, power = np.asarray(own[:, region] @ own), np.asarray((own**2).sum(axis=0))
         with np.errstate(invalid="ignore", divide="ignore"):
-            own = bold - bold.mean(axis=0)
-            r = own[:, region] @ own / np.sqrt((own[:, region] ** 2).sum() * (own**2).sum(axis=0))
+            r = product / np.sqrt(power[region] * power)
         label = f"Correlation with {self._desk.study.labels[region]}"
         nothing = np.zeros((0, r.size))
         value = hv.Dimension("correlation", label=label, unit="r")
@@ -185,8 +186,9 @@ class Scenes:
         return Film(mean, f"mean of {self._told(time)}", moving, time[shown], value)
 
     @staticmethod
-    def _most(n_voxels: int) -> int:
-        return max(2, min(MOMENTS, CELLS // max(n_voxels, 1)))
+    def _most(n: int) -> int:
+        """Moments of so many populations or voxels."""
+        return max(2, min(MOMENTS, CELLS // max(n, 1)))
 
     @staticmethod
     def _told(time: Floats) -> str:

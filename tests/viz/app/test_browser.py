@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from browser import Visit
 from networks import make_network
-from recorded import random_spikes
+from recorded import GrowingFit, random_spikes
 
 from dtbdask.brain.aal import AAL90
 from dtbdask.sim.quantities import Request
 from dtbdask.sim.record import Recorder
+from dtbdask.viz.app import server
 
 
 def points(visit):
@@ -27,7 +28,8 @@ def address(served, recording_path):
 
 def test_every_page_loads_without_a_complaint_and_asks_no_other_host(visit, address):
     visit.open(address)
-    for tab, figures in (("Overview", 1), ("Activity", 5), ("BOLD", 5), ("Brain", 4)):
+    pages = (("Overview", 1), ("Activity", 5), ("Statistics", 5), ("BOLD", 5), ("Brain", 4))
+    for tab, figures in pages:
         visit.turn_to(tab, figures=figures)
         shown = [f for f in visit.figures() if any(g["n"] for g in f["glyphs"])]
         assert len(shown) >= figures - 1, tab
@@ -71,6 +73,76 @@ def test_zooming_the_raster_reads_another_range_and_all_pages_follow(visit, addr
         return now and now["x"][1] - now["x"][0] < 0.9 * (before["x"][1] - before["x"][0])
 
     visit.until(followed)
+    assert visit.complaints == []
+
+
+def test_a_range_of_the_rates_is_that_of_the_raster(visit, address):
+    visit.open(address)
+    visit.turn_to("Activity", figures=5)
+    everything = visit.until(lambda: points(visit))
+    rates = visit.until(lambda: visit.figure("Mean firing rate"))
+    visit.page.mouse.move(*rates["middle"])
+    for _ in range(4):
+        visit.page.mouse.wheel(0, -300)
+        visit.page.wait_for_timeout(100)
+    visit.until(lambda: 0 < points(visit) < everything)
+    raster = next(f for f in visit.figures() if "spikes" in f["title"])
+    assert raster["x"][1] - raster["x"][0] < 0.9
+    assert visit.complaints == []
+
+
+def test_every_page_of_a_real_run_loads_and_a_pair_of_the_matrix_is_chosen(visit, served, real):
+    visit.open(served(real / "net.zarr", real / "rest.zarr"))
+    for tab, figures in (("Neurons", 12), ("Brain", 7), ("Network", 5)):
+        visit.turn_to(tab, figures=figures)
+        assert visit.page.locator(".bk-Alert:visible").count() == 0
+    visit.until(lambda: visit.figure("Synapses"))
+    visit.page.wait_for_timeout(500)
+    visit.page.mouse.click(*visit.figure("Synapses")["middle"])
+    visit.until(lambda: visit.page.get_by_text(AAL90[13]).count() > 0)
+    visit.turn_to("BOLD", figures=2)
+    visit.until(lambda: visit.figure(AAL90[13]))
+    assert visit.complaints == []
+
+
+def test_the_brain_turns_and_plays_without_being_drawn_anew(visit, address):
+    visit.open(address)
+    visit.turn_to("Brain", figures=4)
+    visit.until(lambda: visit.figure("From behind"))
+    visit.page.wait_for_timeout(1000)
+    before = visit.column("Firing rate", "rate"), visit.column("Firing rate", "across")
+    x, y = visit.figure("Firing rate")["middle"]
+    visit.page.mouse.move(x, y)
+    visit.page.mouse.down()
+    visit.page.mouse.move(x + 60, y, steps=5)
+    visit.page.mouse.up()
+    turned = visit.column("Firing rate", "across")
+    assert np.abs(np.subtract(turned, before[1])).max() > 5
+    visit.page.get_by_title("Next").or_(visit.page.locator(".next")).first.click()
+    visit.until(lambda: visit.column("Firing rate", "rate") != before[0])
+    visit.page.wait_for_timeout(300)
+    np.testing.assert_allclose(visit.column("Firing rate", "across"), turned, atol=1e-6)
+    assert visit.complaints == []
+
+
+def test_a_fit_that_goes_on_is_followed(visit, served, tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "SHARE", 1.0)
+    fit = GrowingFit(tmp_path / "fit.zarr", AAL90[:6])
+    fit.grow(16)
+    visit.open(served(tmp_path / "fit.zarr"))
+    visit.turn_to("Fit", figures=6)
+
+    def measured():
+        figure = visit.figure(AAL90[0]) or {"glyphs": []}
+        return max((g["n"] for g in figure["glyphs"] if g["kind"] == "Scatter"), default=0)
+
+    visit.until(lambda: measured() == 16)
+    fit.grow(16)
+    visit.until(lambda: measured() == 32)
+    fit.grow(32)
+    visit.until(lambda: measured() == 64)
+    visit.page.locator(".bk-tab", has_text="Overview").first.click()
+    visit.until(lambda: visit.page.get_by_text("64 of 64 frames").count() == 1)
     assert visit.complaints == []
 
 

@@ -1,0 +1,53 @@
+"""The report in a real browser without a network: it asks nobody, complains of nothing, plays."""
+
+import pytest
+from browser import Visit
+from viz.synthetic import make_posterior
+
+from dtbdask.graph.network import open_network
+from dtbdask.sim.recording import open_recording
+from dtbdask.viz import report
+
+
+@pytest.fixture(scope="module")
+def made(real, tmp_path_factory):
+    """A report of everything there is, and its pictures."""
+    folder = tmp_path_factory.mktemp("report")
+    run = open_recording(real / "rest.zarr").to_xarray()
+    twin = make_posterior(6, 4, 12)
+    return report(
+        folder / "report.html", recording=run, network=open_network(real / "net.zarr"),
+        other=run.assign_attrs(seed=9), posterior=twin, twin=twin, pictures=folder / "figures",
+    )  # fmt: skip
+
+
+def test_it_opens_from_disk_with_no_network_and_without_a_complaint(made, browser):
+    assert made.stat().st_size < 15e6
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    visit = Visit(page)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(made.as_uri())
+    visit.until(lambda: len(visit.figures()) > 30)
+    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [made.as_uri()]
+    assert visit.complaints == []
+    assert not [f["title"] for f in visit.figures() if not f["glyphs"]]
+    slider = page.locator(".noUi-handle").first
+    slider.scroll_into_view_if_needed()
+    before = visit.column("Firing rate", "rate")
+    slider.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    assert visit.column("Firing rate", "rate") != before
+    context.close()
+
+
+def test_every_section_is_there_and_every_figure_is_a_picture_too(made):
+    text = made.read_text(encoding="utf-8")
+    for title in ("Network", "The brain", "Activity", "Neurons", "Two runs", "BOLD and fit",
+                  "Twin experiment"):  # fmt: skip
+        assert f">{title}</h2>" in text
+    pictures = sorted(path.name for path in (made.parent / "figures").iterdir())
+    assert {"network-1.png", "neurons-5.png", "the-brain-3.png", "two-runs-1.png"} <= set(pictures)
+    assert len(pictures) == text.count("<figcaption")
