@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from dtbdask.viz.app.desk import Desk, Part
     from dtbdask.viz.app.study import Fit
 
+SCORES = "Scores, beside predictors that need no model"
+
 
 def fit(desk: Desk, made: Fit) -> list[Part]:
     """Parts of the page."""
     key, whole = desk.key(made), desk.key(made, regions=False)
     names = [str(name) for name in made.data["parameter"].values]
     return [
-        Table(lambda: fit_rows(few_voxels(made.data)), "Scores, beside predictors that need no model"),
+        Table(lambda: fit_rows(few_voxels(made.data)), SCORES),
         desk.over_time(
             lambda: bold_traces(_few_frames(desk, made), desk.panels()), key,
             "Measured BOLD (points) and its forecast, mean and spread of the ensemble.",
