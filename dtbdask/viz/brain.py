@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import holoviews as hv
 import numpy as np
-from bokeh.models import CustomJS, PanTool
+from bokeh.models import CustomJS
 from numpy.typing import ArrayLike, NDArray
 
 from dtbdask.errors import InputError
@@ -103,7 +103,10 @@ def brain_points(
     picture = hv.Points(tuple(np.asarray(c)[order] for c in columns), [ACROSS, UP], kinds)
     hook = _turning(flat[order, 0], flat[order, 1], angle)
     _dress(picture, value, limits, diverging=diverging)
-    picture.opts(backend="bokeh", hooks=[hook], active_tools=["pan"])
+    picture.opts(
+        backend="bokeh", hooks=[hook], default_tools=["save", "wheel_zoom", "reset"],
+        active_tools=[],
+    )  # fmt: skip
     reach = float(np.abs(flat).max()) * 1.5 + 5
     return style.panel(
         picture, title, width=420, height=380, xlim=(-reach, reach), data_aspect=1,
@@ -257,13 +260,9 @@ def _turning(x: Floats, y: Floats, angle: float) -> Hook:
         if "turning" in plot.handles:
             return
         plot.handles["turning"] = True
-        figure = plot.state
-        figure.toolbar.tools = [
-            tool for tool in figure.toolbar.tools if not isinstance(tool, PanTool)
-        ]
         source.tags = [angle]
         code = CustomJS(args={"source": source}, code=_TURN)
-        figure.js_on_event("pan", code)
+        plot.state.js_on_event("pan", code)
         source.js_on_change("data", code)  # new values keep the angle
 
     return turn

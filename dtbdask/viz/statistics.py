@@ -10,6 +10,7 @@ import numpy as np
 from dtbdask.errors import InputError
 from dtbdask.viz import analysis, style
 from dtbdask.viz.rates import RATE, _binned, _bins, _steps
+from dtbdask.viz.window import by_step
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -166,6 +167,7 @@ def rate_wavelet(
     wavelet : holoviews.QuadMesh
         Power (Hz²) over time (s) and frequency (Hz, logarithmic).
     """
+    recording = by_step(recording)
     n = _steps(recording, bin_ms)
     count = _binned(recording["spike_count"].sum("population"), n).compute().values
     bins = _bins(recording, n)
@@ -184,6 +186,7 @@ def _rates(
     recording: xr.Dataset, bin_ms: float, *, slots: bool = False
 ) -> dict[str, NDArray[np.float64]]:
     """Mean rate of each kind, or of each slot of populations, that is there, over time."""
+    recording = by_step(recording)
     n = _steps(recording, bin_ms)
     bins = _bins(recording, n)
     excitatory = recording["excitatory"].values.astype(bool)

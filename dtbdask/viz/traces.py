@@ -13,7 +13,7 @@ from dtbdask.viz import style
 from dtbdask.viz.anatomy import region_colours
 from dtbdask.viz.rates import RATE, REGION, _binned, _bins, _steps
 from dtbdask.viz.regions import chosen, name_hover, region_names, ticks
-from dtbdask.viz.window import voxel_means
+from dtbdask.viz.window import by_step, voxel_means
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +65,7 @@ def region_curves(
     shown = chosen(names, regions, DEFAULT)
     if len(shown) > MOST:
         raise InputError(f"{len(shown)} regions asked for; choose at most {MOST}")
+    recording = by_step(recording)
     n = _steps(recording, bin_ms)
     voxel, size = recording["population_voxel"].values, recording["size"].values
     mine = np.flatnonzero(np.isin(voxel, shown))

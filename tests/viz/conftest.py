@@ -53,7 +53,9 @@ def real(tmp_path_factory):
     folder = tmp_path_factory.mktemp("real")
     brain = make_wired(27)
     at = np.stack(np.meshgrid(*[np.arange(3) * 3.0] * 3, indexing="ij"), -1).reshape(-1, 3)
-    brain = brain.assign(xyz=(("voxel", "axis"), at)).assign_coords(label=("voxel", AAL90[:27]))
+    brain = brain.assign(xyz=(("voxel", "axis"), at)).assign_coords(
+        label=("voxel", list(AAL90[:27]))
+    )
     network = build(brain, folder / "net.zarr", neurons=540, degree=20, seed=1,
                     parameters=FOUR)  # fmt: skip
     with Session(network, seed=2, tr_s=0.05) as session:

@@ -22,8 +22,10 @@ from dtbdask.viz import (
     weight_histogram,
 )
 from dtbdask.viz.analysis import (
+    active_rate,
     cv_of_intervals,
     pair_correlations,
+    smooth_rate,
     spectrum,
     wavelet_power,
 )
@@ -103,15 +105,45 @@ def test_pictures_of_skill_render_and_count_every_case(posterior, backend):
         innovations(posterior.isel(frame=slice(0, 0)))
 
 
-def test_pictures_of_a_network_count_its_neurons_and_synapses(backend):
+@pytest.fixture(scope="module")
+def of_network():
     network = make_network()
-    ins, outs = degree_histogram(network)
-    for bars in (ins, outs):
+    shared = partition(network, 2, "contiguous")
+    return (
+        network, degree_histogram(network), weight_histogram(network),
+        partition_picture(network, shared),
+    )  # fmt: skip
+
+
+def test_pictures_of_a_network_count_its_neurons_and_synapses(of_network):
+    network, degrees, weights, (_, between) = of_network
+    for bars in degrees:
         assert bars.dimension_values("neurons").sum() == network.n_neurons
-    weights = weight_histogram(network)
     for bars in weights:
         assert bars.dimension_values("synapses").sum() == network.n_synapses
-    load, between = partition_picture(network, partition(network, 2, "contiguous"))
     assert between.dimension_values("synapses").sum() == pytest.approx(network.n_synapses)
-    for picture in (ins + outs, weights, load + between):
+
+
+def test_pictures_of_a_network_render(of_network, backend):
+    for picture in of_network[1:]:
         hv.render(picture, backend=backend)
+
+
+def test_the_active_are_those_that_fire_and_smoothing_keeps_the_mean():
+    neuron = np.repeat(np.arange(40), 5 * (np.arange(40) >= 20))
+    assert active_rate(neuron, 2.0) == 2.5
+    assert active_rate(neuron[:50], 2.0) == 0
+    rate = np.random.default_rng(0).gamma(2, 5, 5000)
+    smooth = smooth_rate(rate, 0.001)
+    assert smooth.mean() == pytest.approx(rate.mean(), rel=1e-3)
+    assert smooth.std() < rate.std() / 5
+    step = smooth_rate(np.repeat([0.0, 1.0], 500), 0.001)
+    assert step[500] == pytest.approx(0.5, abs=0.02)
+    assert step[540] == pytest.approx(0.977, abs=0.01)
+
+
+def test_boxes_are_of_kinds_or_of_slots(recording):
+    kinds, slots = rate_boxes(recording, 5.0), rate_boxes(recording, 5.0, slots=True)
+    assert set(kinds.dimension_values("kind")) == {"Excitatory", "Inhibitory"}
+    assert set(slots.dimension_values("kind")) == {"E", "I"}
+    np.testing.assert_array_equal(kinds.dimension_values("rate"), slots.dimension_values("rate"))

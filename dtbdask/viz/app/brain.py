@@ -43,7 +43,7 @@ class Brain:
         self._places: NDArray[np.float64] | None = None
         self._edges: Any = None
         self._turning = Figure(
-            lambda: self._points(), self._key,
+            self._points, self._key,
             "Drag to turn. A click on a region chooses it on all pages, with shift more than one.",
             steady=self._make, wire=self._choosing,
         )  # fmt: skip
@@ -78,7 +78,7 @@ class Brain:
         self.player.param.watch(lambda event: setattr(choice, "moment", event.new), "value")
         return pn.Row(colour, pn.Column(self.player, self._said))
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Let the player have the moments that there are, and tell which is shown."""
         choice, n = self._desk.choice, self.scenes.n_moments()
         choice.moment = min(choice.moment, n)
@@ -116,6 +116,7 @@ class Brain:
         return self._desk.choice.shown, film.clim, film.value.label, np.isnan(film.still).sum()
 
     def _points(self) -> Any:
+        self._settle()
         film, names = self.scenes.film(), self._desk.study.labels
         values, told = film.at(self._desk.choice.moment)
         title = f"{self._desk.choice.shown}, {told}"

@@ -84,8 +84,6 @@ class View:
 
     def update(self) -> None:
         """Draw what changed on the page that is open."""
-        if self.open == "Brain" and self._brain is not None:
-            self._brain.settle()
         for part in self._pages[self.open]:
             part.update()
 

@@ -57,7 +57,7 @@ def test_stores_of_other_brains_or_kinds_are_refused(recording_path, tmp_path):
 
 def test_only_what_is_open_and_changed_is_drawn(view):
     names = list(view._pages)
-    assert names == ["Overview", "Activity", "BOLD", "Brain"]
+    assert names == ["Overview", "Activity", "Statistics", "BOLD", "Brain"]
     parts = view._pages["Activity"]
     assert not any(part._drawn for part in parts)
     view.tabs.active = names.index("Activity")
