@@ -11,13 +11,13 @@ from dtbdask.viz import report
 
 @pytest.fixture(scope="module")
 def made(real, tmp_path_factory):
-    """A report of everything there is, and its pictures."""
+    """A report of everything there is."""
     folder = tmp_path_factory.mktemp("report")
     run = open_recording(real / "rest.zarr").to_xarray()
-    twin = make_posterior(6, 4, 12)
+    fit = make_posterior(6, 4, 12)
     return report(
         folder / "report.html", recording=run, network=open_network(real / "net.zarr"),
-        other=run.assign_attrs(seed=9), posterior=twin, twin=twin, pictures=folder / "figures",
+        other=run.assign_attrs(seed=9), posterior=fit, twin=fit,
     )  # fmt: skip
 
 
