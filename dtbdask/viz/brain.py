@@ -107,7 +107,7 @@ def brain_points(
         backend="bokeh", hooks=[hook], default_tools=["save", "wheel_zoom", "reset"],
         active_tools=[],
     )  # fmt: skip
-    reach = float(np.abs(flat).max()) * 1.5 + 5
+    reach = float(np.hypot(*flat.T).max()) + 8  # room to turn
     return style.panel(
         picture, title, width=420, height=380, xlim=(-reach, reach), data_aspect=1,
         ylim=(float(place[:, 2].min()) - 8, float(place[:, 2].max()) + 8),

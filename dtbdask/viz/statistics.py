@@ -29,6 +29,8 @@ READ = 500_000
 """Most spikes of a histogram."""
 BINS = 50
 FREQUENCIES = 60
+MARKS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+"""Frequencies on the axis."""
 TIMES = 1000
 """Most columns of a wavelet picture."""
 KINDS = (("Excitatory", style.EXCITATORY, True), ("Inhibitory", style.INHIBITORY, False))
@@ -90,7 +92,7 @@ def correlation_histogram(recording: xr.Dataset, pairs: int = 2000) -> hv.Histog
     r = analysis.pair_correlations(step - first, neuron, n_steps, width=width, pairs=pairs)
     heights, edges = np.histogram(r, BINS, range=(-1, 1))
     bars = style.histogram(edges, heights, CORRELATION, PAIRS, "", style.ENSEMBLE)
-    title = f"Pairs of neurons, mean r {r.mean():.3g}"
+    title = f"Pairs, mean r {r.mean():.2f}"
     return style.panel(bars, title, width=420, height=300)
 
 
@@ -179,7 +181,11 @@ def rate_wavelet(
     picture = hv.QuadMesh((bins.centre_s[::every], frequency, power[:, ::every]),
                           [style.TIME, FREQUENCY], SQUARE)  # fmt: skip
     style.image(picture, cmap=style.SEQUENTIAL, clim=(0.0, float(np.quantile(power, 0.995)) or 1.0))
-    return style.panel(picture, "Wavelet power of the mean rate", height=300, logy=True)
+    picture.opts(backend="bokeh", line_color=None)
+    marks = [f for f in MARKS if frequency[0] <= f <= frequency[-1]]
+    return style.panel(
+        picture, "Wavelet power of the mean rate", height=300, logy=True, yticks=marks
+    )
 
 
 def _rates(

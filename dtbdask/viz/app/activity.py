@@ -37,10 +37,10 @@ def activity(desk: Desk, run: Run) -> list[Part]:
 
     return [
         *parts,
-        desk.over_time(lambda: population_rates(*mine()), key, "Mean rates, of what is chosen."),
-        desk.over_time(single, key, "Rates of single regions."),
+        desk.over_time(run, lambda: population_rates(*mine()), key, "Mean rates of the chosen."),
+        desk.over_time(run, single, key, "Rates of single regions."),
         desk.over_time(
-            lambda: region_rates(*mine(min(BINS, CELLS // run.data.sizes["population"]))), key,
+            run, lambda: region_rates(*mine(min(BINS, CELLS // run.data.sizes["population"]))), key,
             "Rate of every chosen region over time.",
         ),
         Figure(lambda: rate_histogram(mine()[0]), key,
@@ -53,10 +53,10 @@ def _raster(desk: Desk, run: Run) -> Figure:
     spikes = run.spikes
 
     def draw() -> Any:
-        return zoom_raster(spikes, window_s=desk.visible(run), regions=list(desk.choice.regions))
+        return zoom_raster(spikes, window_s=desk.shown(run), regions=list(desk.choice.regions))
 
     def listen(picture: Any) -> None:
-        picture.streams[0].add_subscriber(lambda x_range, y_range: desk.choice.see(x_range, figure))
+        picture.streams[0].add_subscriber(lambda x_range, y_range: desk.seen(run, x_range, figure))
 
     figure = Figure(
         draw, desk.key(run),

@@ -28,7 +28,7 @@ def bold(desk: Desk, run: Run) -> list[Part]:
 
     return [
         desk.over_time(
-            lambda: bold_traces(_begun(thin(desk.part(run), "frame")), desk.panels()),
+            run, lambda: bold_traces(_begun(thin(desk.part(run), "frame")), desk.panels()),
             desk.key(run), "Simulated BOLD of the chosen regions.",
         ),
         Figure(

@@ -24,6 +24,8 @@ LOOKS = 10_000
 """Most moments of a curve; of more, every second, third ... is drawn."""
 MOST = 1_000_000
 """Most numbers that a view takes from where they are."""
+STILL = 1e-3
+"""Share of a range by which it moves where nobody moved it."""
 
 Part = Figure | Table
 
@@ -71,20 +73,36 @@ class Desk:
 
         return found
 
+    def shown(self, store: Run | Fit) -> tuple[float, float]:
+        """Chosen time, as far as a store will have it."""
+        (low, high), (first, last) = self.choice.time_s, store.span_s
+        start, stop = max(low, first), min(high, last)
+        return (start, stop) if start < stop else (low, high)
+
+    def seen(
+        self, store: Run | Fit, time_s: tuple[float, float] | None, figure: Figure | None = None
+    ) -> None:
+        """Take what is visible of a picture for the time of all pages, if the visitor moved it."""
+        if time_s is None:
+            return
+        start, stop = self.shown(store)
+        if abs(time_s[0] - start) + abs(time_s[1] - stop) > STILL * (stop - start):
+            self.choice.see(time_s, figure)
+
     def over_time(
-        self, draw: Callable[[], Any], key: Callable[[], Hashable], caption: str
+        self, store: Run | Fit, draw: Callable[[], Any], key: Callable[[], Hashable], caption: str
     ) -> Figure:
         """Picture over time: it shows the chosen time, and where it is zoomed all pages follow."""
 
         def framed() -> Any:
             picture = draw()
             for part in _parts(picture):
-                part.opts(backend="bokeh", xlim=self.choice.time_s)
+                part.opts(backend="bokeh", xlim=self.shown(store))
             return picture
 
         def listen(picture: Any) -> None:
             for part in _parts(picture):
-                RangeX(source=part).add_subscriber(lambda x_range: self.choice.see(x_range))
+                RangeX(source=part).add_subscriber(lambda x_range: self.seen(store, x_range))
 
         return Figure(framed, key, caption, wire=listen)
 

@@ -25,13 +25,13 @@ def fit(desk: Desk, made: Fit) -> list[Part]:
     return [
         Table(lambda: fit_rows(few_voxels(made.data)), SCORES),
         desk.over_time(
-            lambda: bold_traces(_few_frames(desk, made), desk.panels()), key,
+            made, lambda: bold_traces(_few_frames(desk, made), desk.panels()), key,
             "Measured BOLD (points) and its forecast, mean and spread of the ensemble.",
         ),
         *(_parameter(desk, made, name) for name in names),
-        desk.over_time(lambda: innovations(few_voxels(desk.frames(made))), whole,
+        desk.over_time(made, lambda: innovations(few_voxels(desk.frames(made))), whole,
                        "What the forecast missed: mean of the regions and their spread."),
-        desk.over_time(lambda: spread_and_error(few_voxels(desk.frames(made))), whole,
+        desk.over_time(made, lambda: spread_and_error(few_voxels(desk.frames(made))), whole,
                        "Error of the forecast beside the ensemble's spread."),
         Figure(lambda: rank_bars(few_voxels(desk.frames(made))), whole,
                "Rank of the measurement among the members; flat is reliable."),
@@ -40,7 +40,7 @@ def fit(desk: Desk, made: Fit) -> list[Part]:
 
 def _parameter(desk: Desk, made: Fit, name: str) -> Figure:
     return desk.over_time(
-        lambda: parameter_traces(_few_frames(desk, made), name, desk.panels()), desk.key(made),
+        made, lambda: parameter_traces(_few_frames(desk, made), name, desk.panels()), desk.key(made),
         f"{name}: mean and spread of the ensemble, bounds dotted.",
     )  # fmt: skip
 

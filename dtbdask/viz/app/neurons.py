@@ -32,14 +32,14 @@ def neurons(desk: Desk, run: Run) -> list[Part]:
     parts: list[Part] = []
     if "sample_v" in run.data:
         parts += [
-            desk.over_time(lambda: membrane_traces(part()), key,
+            desk.over_time(run, lambda: membrane_traces(part()), key,
                            "Membrane potential of sampled neurons."),
-            desk.over_time(lambda: neuron_currents(part()), key,
+            desk.over_time(run, lambda: neuron_currents(part()), key,
                            "Currents into the same neurons: of all synapses, and background."),
         ]  # fmt: skip
     if "receptor_current" in run.data:
         parts.append(desk.over_time(
-            lambda: receptor_currents(part("bin"), desk.panels()), key,
+            run, lambda: receptor_currents(part("bin"), desk.panels()), key,
             "Current of each receptor, mean over the neurons of a region.",
         ))  # fmt: skip
     parts += [_means(desk, run, name) for name in MEANS if name in run.data]
@@ -48,6 +48,6 @@ def neurons(desk: Desk, run: Run) -> list[Part]:
 
 def _means(desk: Desk, run: Run, name: str) -> Part:
     return desk.over_time(
-        lambda: region_means(of_regions(desk.part(run), desk.choice.regions), name),
+        run, lambda: region_means(of_regions(desk.part(run), desk.choice.regions), name),
         desk.key(run), f"{MEANS[name][0].label} of every chosen region over time.",
     )  # fmt: skip

@@ -43,7 +43,7 @@ def statistics(desk: Desk, run: Run) -> list[Part]:
                    "Spread of the mean rates over time."),
             Figure(lambda: rate_spectrum(*_rates(desk, run, BIN_MS)), key,
                    "Power spectrum of the mean rates, by Welch's method."),
-            desk.over_time(lambda: rate_wavelet(*_rates(desk, run, BIN_MS)), key,
+            desk.over_time(run, lambda: rate_wavelet(*_rates(desk, run, BIN_MS)), key,
                            "Power of the mean rate over time and frequency."),
         ]  # fmt: skip
     return parts
