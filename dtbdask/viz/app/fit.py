@@ -40,8 +40,8 @@ def fit(desk: Desk, made: Fit) -> list[Part]:
 
 def _parameter(desk: Desk, made: Fit, name: str) -> Figure:
     return desk.over_time(
-        made, lambda: parameter_traces(_few_frames(desk, made), name, desk.panels()), desk.key(made),
-        f"{name}: mean and spread of the ensemble, bounds dotted.",
+        made, lambda: parameter_traces(_few_frames(desk, made), name, desk.panels()),
+        desk.key(made), f"{name}: mean and spread of the ensemble, bounds dotted.",
     )  # fmt: skip
 
 
