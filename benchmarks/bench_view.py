@@ -36,12 +36,16 @@ viz.serve(viz.Study([sys.argv[1]]), port=int(sys.argv[2]))
 """
 CLIENT = """
 import sys, time
+import panel.models
 from bokeh.client import pull_session
+from panel.models.tabs import Tabs
 session = pull_session(url=f"http://127.0.0.1:{sys.argv[1]}/")
-tabs = next(m for m in session.document.models if type(m).__name__ == "Tabs")
+(tabs,) = session.document.select({"type": Tabs})
 tabs.active = [panel.title for panel in tabs.tabs].index(sys.argv[2])
 print("open", flush=True)
-session._loop_until_closed() if hasattr(session, "_loop_until_closed") else time.sleep(10**6)
+while True:
+    session.force_roundtrip()
+    time.sleep(1)
 """
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dtbdask.viz.app.desk import Desk, Part
+    from dtbdask.viz.app.scene import Film
 
 MOST_VOXELS = 2000
 """Most regions between which connections are drawn."""
@@ -113,15 +114,20 @@ class Brain:
     def _make(self) -> Hashable:
         """What cannot be changed in a picture that is there: its scale and labels."""
         film = self.scenes.film()
-        return self._desk.choice.shown, film.clim, film.value.label, np.isnan(film.still).sum()
+        clim = film.clim(self._desk.choice.moment)
+        return self._desk.choice.shown, clim, film.value.label, np.isnan(film.still).sum()
+
+    def _colours(self, film: Film) -> dict[str, Any]:
+        return {"clim": film.clim(self._desk.choice.moment), "diverging": film.diverging}
 
     def _points(self) -> Any:
         self._settle()
         film, names = self.scenes.film(), self._desk.study.labels
         values, told = film.at(self._desk.choice.moment)
         title = f"{self._desk.choice.shown}, {told}"
-        picture = brain_points(values, self.places, names, film.value, title=title, clim=film.clim,
-                               diverging=film.diverging)  # fmt: skip
+        picture = brain_points(
+            values, self.places, names, film.value, title=title, **self._colours(film)
+        )
         chosen = {names[region] for region in self._desk.choice.regions}
         shown = [str(name) for name in picture.dimension_values("region")]
         marked = [i for i, name in enumerate(shown) if name in chosen]
@@ -145,15 +151,15 @@ class Brain:
             elif study.network is not None:
                 self._edges = voxel_matrix(study.network).toarray()
         return glass_brain(
-            values, self.places, study.labels, film.value, connection=self._edges, clim=film.clim,
-            diverging=film.diverging,
+            values, self.places, study.labels, film.value, connection=self._edges,
+            **self._colours(film),
         )  # fmt: skip
 
     def _slices(self) -> Any:
         film = self.scenes.film()
         values, _ = film.at(self._desk.choice.moment)
         return brain_slices(values, self.places, film.value, at_mm=self._desk.choice.at_mm,
-                            clim=film.clim, diverging=film.diverging)  # fmt: skip
+                            **self._colours(film))  # fmt: skip
 
     def _cutting(self, picture: Any) -> None:
         for part, (_, _, _, (i, j)) in zip(picture, VIEWS, strict=True):

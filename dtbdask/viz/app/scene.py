@@ -63,11 +63,10 @@ class Film:
         """Whether colours go from blue to red about 0."""
         return bool(self.value.unit == "r")
 
-    @property
-    def clim(self) -> tuple[float, float]:
-        """Values of the first and last colour, the same for every moment."""
-        every = np.concatenate([self.still.ravel(), self.moving.ravel()])
-        there = every[np.isfinite(every)]
+    def clim(self, moment: int) -> tuple[float, float]:
+        """Values of the first and last colour: the same for all moments, other ones for `still`."""
+        shown = self.moving if 0 < moment <= self.time_s.size else self.still
+        there = shown[np.isfinite(shown)]
         return span(there, self.diverging) if there.size else (0.0, 1.0)
 
     def at(self, moment: int) -> tuple[Floats, str]:

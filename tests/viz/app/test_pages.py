@@ -95,6 +95,7 @@ def test_the_film_of_rates_is_that_of_the_recording(view, real):
 
 def test_a_moment_sends_data_and_keeps_the_picture(view):
     turn_to(view, "Brain")
+    view.choice.moment = 1
     kept = [part._pane.object for part in view._pages["Brain"]]
     view.choice.moment = 3
     assert [part._pane.object for part in view._pages["Brain"]] == kept
