@@ -151,7 +151,8 @@ class SpikeSource:
         if self.pyramid is not None or last - self._stop[start] <= READ:
             return time_s
         start = min(int(np.searchsorted(self._stop, last - READ)), stop - 1)
-        return ((self.first_step + start) * self.dt_s, (self.first_step + stop) * self.dt_s)
+        within = start + 1e-6  # seconds are not exact: lest the step before be read too
+        return ((self.first_step + within) * self.dt_s, (self.first_step + stop) * self.dt_s)
 
     def read(self, time_s: tuple[float, float], neurons: tuple[float, float]) -> Spikes | View:
         """Spikes of a view if they are few, else counts in bins.

@@ -140,6 +140,17 @@ def test_what_is_too_much_without_a_pyramid_is_its_last_part(spikes, tmp_path, f
     assert "only" in title.kwargs["title"]
 
 
+@pytest.mark.parametrize("first", [0, 501, 15_027])
+def test_the_last_part_is_never_a_step_too_long(spikes, tmp_path, monkeypatch, first):
+    path = write_recording(
+        tmp_path / "r.zarr", *spikes, n_steps=N_STEPS, size=SIZE, first_step=first
+    )
+    source = SpikeSource.open(path)
+    for most in range(1000, 1200):
+        monkeypatch.setattr(module, "READ", most)
+        source.read(source.readable(source.span_s), (0, 800))
+
+
 def test_an_empty_recording_is_an_empty_picture(tmp_path):
     path = write_recording(tmp_path / "r.zarr", [], [], n_steps=50, size=[5, 5])
     hv.render(zoom_raster(path), backend="bokeh")
