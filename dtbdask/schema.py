@@ -147,6 +147,17 @@ RECORDING = _specs(
 )
 """The recording store."""
 
+PYRAMID = _specs(
+    Array(
+        "count",
+        ("time_bin", "neuron_bin"),
+        "uint32",
+        "spikes",
+        "spikes of a bin of 4^a steps and 4^b neurons; one array for each pair, count/<a>-<b>",
+    ),
+)
+"""The store `pyramid` within a recording: see `dtbdask.sim.pyramid`."""
+
 POSTERIOR = _specs(
     Array(
         "parameter_value",
@@ -248,7 +259,7 @@ def create_store(
     ----------
     path : path
         Directory to be made.
-    kind : {"connectome", "network", "recording", "posterior", "checkpoint"}
+    kind : {"connectome", "network", "recording", "pyramid", "posterior", "checkpoint"}
         What the store will be.
     attributes : mapping
         Put into the root attribute beside kind, format, status and provenance.
@@ -481,7 +492,7 @@ def open_store(path: str | Path, kind: str, *, status: str = "complete") -> zarr
     ----------
     path : path
         The store.
-    kind : {"connectome", "network", "recording", "posterior", "checkpoint"}
+    kind : {"connectome", "network", "recording", "pyramid", "posterior", "checkpoint"}
         What it must be.
     status : {"complete", "any"}
         "any" also opens a store that is still being written.

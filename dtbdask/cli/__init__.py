@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from dtbdask.cli import checks, formats, networks, restarts, runs, spikes
+from dtbdask.cli import checks, formats, networks, restarts, runs, spikes, view
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,7 +24,7 @@ def main(verbose: bool) -> None:
 for verb in (
     runs.demo, networks.plan, networks.build, networks.inspect, networks.verify, networks.modify,
     formats.import_dtb, formats.export_dtb, formats.import_network, formats.export_network,
-    runs.run, restarts.resume, runs.report, spikes.export_spikes, checks.doctor,
+    runs.run, restarts.resume, runs.report, view.view, spikes.export_spikes, checks.doctor,
     checks.verify_dtb, checks.bench, checks.dry_run,
 ):  # fmt: skip
     main.add_command(verb)

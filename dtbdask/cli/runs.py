@@ -127,19 +127,24 @@ def figures_of(path: Path, data: xr.Dataset) -> dict[str, Any]:
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default="report.html", show_default=True)
 @click.option("--connectome", help=CONNECTOME[0].upper() + CONNECTOME[1:] + ".")
+@click.option("--network", type=click.Path(path_type=Path))
 @click.option("--recording", type=click.Path(path_type=Path))
+@click.option("--other", type=click.Path(path_type=Path), help="Recording to compare with.")
 @click.option("--posterior", type=click.Path(path_type=Path))
 @click.option("--twin", type=click.Path(path_type=Path), help="Posterior of a twin experiment.")
 @click.option("--title", default="Whole-brain simulation", show_default=True)
+@click.option("--pictures", type=click.Path(path_type=Path), help="Folder for PNGs of all figures.")
 @told
 def report(
-    out: Path, connectome: str | None, recording: Path | None, posterior: Path | None,
-    twin: Path | None, title: str,
+    out: Path, connectome: str | None, network: Path | None, recording: Path | None,
+    other: Path | None, posterior: Path | None, twin: Path | None, title: str,
+    pictures: Path | None,
 ) -> None:  # fmt: skip
     """Draw whatever is given as one self-contained HTML page."""
     from dtbdask import viz
     from dtbdask.assim.cycle import open_posterior
     from dtbdask.brain.connectome import read_connectome
+    from dtbdask.graph.network import open_network
     from dtbdask.sim.recording import open_recording
 
     viz.report(
@@ -149,5 +154,8 @@ def report(
         posterior=open_posterior(posterior) if posterior else None,
         twin=open_posterior(twin) if twin else None,
         title=title,
+        pictures=pictures,
+        network=open_network(network) if network else None,
+        other=open_recording(other).to_xarray() if other else None,
     )
     click.echo(str(out))

@@ -14,9 +14,12 @@ from bokeh.models import Toolbar
 from bokeh.resources import Resources
 from markupsafe import Markup
 
+from dtbdask.viz.film import played
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bokeh.model import Model
     from holoviews.core import Dimensioned
 
 
@@ -37,7 +40,7 @@ def embed(pictures: Sequence[Dimensioned]) -> tuple[Markup, list[Markup]]:
     """
     if not pictures:
         return Markup(), []
-    models = [hv.render(picture, backend="bokeh") for picture in pictures]
+    models = [_model(picture) for picture in pictures]
     for model in models:
         for toolbar in model.select({"type": Toolbar}):
             toolbar.update(logo=None)  # it links to a web site
@@ -46,3 +49,10 @@ def embed(pictures: Sequence[Dimensioned]) -> tuple[Markup, list[Markup]]:
     scripts = "\n".join([*(f"<script>\n{text}\n</script>" for text in library), data])
     # Bokeh escapes what it writes; it must not be escaped twice.
     return Markup(scripts), [Markup(place) for place in places]  # noqa: S704
+
+
+def _model(picture: Dimensioned) -> Model:
+    if isinstance(picture, hv.HoloMap) and not isinstance(picture, hv.DynamicMap):
+        return played(picture)
+    model: Model = hv.render(picture, backend="bokeh")
+    return model

@@ -34,7 +34,8 @@ def save(picture: Dimensioned, path: str | Path) -> Path:
     Parameters
     ----------
     picture : HoloViews object
-        Any picture of `dtbdask.viz`, or a composition of them.
+        Any picture of `dtbdask.viz`, or a composition of them; of a film the last frame where it
+        cannot be played.
     path : path
         Ends in .png or .svg (Matplotlib), or in .html (Bokeh, interactive, loads nothing from the
         network).
@@ -52,7 +53,8 @@ def save(picture: Dimensioned, path: str | Path) -> Path:
     path = Path(path)
     match path.suffix.lower():
         case ".png" | ".svg":
-            figure: Figure = hv.render(picture, backend="matplotlib")
+            still = picture.last if isinstance(picture, hv.HoloMap) else picture
+            figure: Figure = hv.render(still, backend="matplotlib")
             figure.savefig(path, dpi=DPI, bbox_inches="tight", facecolor="white")
         case ".html":
             script, (place,) = embed([picture])

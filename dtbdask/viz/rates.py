@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from dtbdask.errors import InputError
 from dtbdask.viz import style
 from dtbdask.viz.regions import name_hover, region_names, ticks
+from dtbdask.viz.window import by_step
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +40,7 @@ def population_rates(recording: xr.Dataset, bin_ms: float = 10.0) -> hv.Overlay:
     ----------
     recording : xarray.Dataset
         `spike_count` (step, population) int32, spikes; coordinates `time_ms` (step), `excitatory`
-        and `size` (population); attribute `dt_ms`.
+        and `size` (population); attribute `dt_ms`. Or `bin_spike_count`, whose bins are the steps.
     bin_ms : float
         Width of a bin, a whole number of steps.
 
@@ -53,6 +54,7 @@ def population_rates(recording: xr.Dataset, bin_ms: float = 10.0) -> hv.Overlay:
     InputError
         `bin_ms` is not a whole number of steps.
     """
+    recording = by_step(recording)
     n = _steps(recording, bin_ms)
     excitatory = recording["excitatory"].values.astype(bool)
     kinds = {
@@ -91,6 +93,7 @@ def region_rates(recording: xr.Dataset, bin_ms: float = 10.0) -> hv.Image:
     InputError
         `bin_ms` is not a whole number of steps, or the image is more than a picture can hold.
     """
+    recording = by_step(recording)
     n = _steps(recording, bin_ms)
     names = region_names(recording)
     n_bins = -(-recording.sizes["step"] // n)
@@ -127,6 +130,7 @@ def rate_histogram(recording: xr.Dataset) -> hv.Overlay:
     histogram : holoviews.Overlay
         Histograms of excitatory and of inhibitory populations over the same edges (Hz).
     """
+    recording = by_step(recording)
     seconds = recording.sizes["step"] * recording.attrs["dt_ms"] / 1e3
     count = recording["spike_count"].sum("step").compute().values
     size = recording["size"].values

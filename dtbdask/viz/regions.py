@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import holoviews as hv
+import holoviews.plotting.bokeh
 import numpy as np
 from bokeh.models import CustomJSHover, HoverTool
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dtbdask.assim.scores import fc_similarity
 from dtbdask.errors import InputError
 from dtbdask.viz.bold import bold_traces
+from dtbdask.viz.comparison import fc_comparison
 from dtbdask.viz.connectivity import (
     connectivity_matrix,
     functional_connectivity,
@@ -19,14 +20,26 @@ from dtbdask.viz.parameters import (
     twin_recovery,
 )
 from dtbdask.viz.rates import population_rates, rate_histogram, region_rates
+from dtbdask.viz.sections import (
+    brain_section,
+    comparison_section,
+    firing_figures,
+    network_section,
+    neuron_section,
+    save_figures,
+    skill_figures,
+)
 from dtbdask.viz.spikes import raster, span_ms
 from dtbdask.viz.tables import activity_rows, connectome_rows, fit_rows, thinned, twin_rows
+from dtbdask.viz.window import by_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import xarray as xr
+
+    from dtbdask.graph.network import Network
 
 RASTER_POINTS = 30_000
 """Spikes in the page; each costs some 60 bytes of it."""
@@ -59,6 +72,9 @@ def report(
     twin: xr.Dataset | None = None,
     numbers: Sequence[Row] = (),
     title: str = "Whole-brain simulation",
+    pictures: str | Path | None = None,
+    network: Network | None = None,
+    other: xr.Dataset | None = None,
 ) -> Path:
     """Write the standard report of a study as one self-contained HTML file.
 
@@ -78,6 +94,12 @@ def report(
         Name, value and note of further lines of the overview.
     title : str
         Of the page.
+    pictures : path, optional
+        Folder to write every figure to as PNG too.
+    network : Network, optional
+        What was simulated.
+    other : xarray.Dataset, optional
+        Another recording of the same regions, to be compared.
 
     Returns
     -------
@@ -87,25 +109,48 @@ def report(
     Raises
     ------
     InputError
-        No dataset was given, or the path cannot be a report.
+        No dataset was given, or one to compare with nothing, or the path cannot be a report.
     """
     given = {"brain": brain, "recording": recording, "posterior": posterior, "twin": twin}
     datasets = {name: data for name, data in given.items() if data is not None}
     if not datasets:
         raise InputError("nothing to report; give brain, recording, posterior or twin")
+    if other is not None and recording is None:
+        raise InputError("other is to be compared with a recording; give recording too")
     sections = [_overview(datasets, numbers)]
     if brain is not None:
         sections.append(_connectome(brain))
-    if recording is not None and ("spike_count" in recording or "spike_neuron" in recording):
-        sections.append(_activity(recording))
-    if recording is not None and "bold" in recording:
-        sections.append(_simulated_bold(recording, brain))
+    if network is not None:
+        sections.append(network_section(network))
+    if brain is not None or recording is not None:
+        space = brain_section(brain, recording)
+        sections += [space] if space else []
+    if recording is not None:
+        sections += _of_recording(recording, brain, other)
     if posterior is not None:
         sections.append(_fit(posterior))
     if twin is not None:
         sections.append(_twin(twin))
     sections.append(_provenance(datasets))
+    if pictures is not None:
+        save_figures(sections, pictures)
     return write_report(path, title=title, sections=sections, footer="Made with dtbdask.")
+
+
+def _of_recording(
+    recording: xr.Dataset, brain: xr.Dataset | None, other: xr.Dataset | None
+) -> list[Section]:
+    """Sections on a simulation, as far as it was recorded."""
+    sections = []
+    if {"spike_count", "bin_spike_count", "spike_neuron"} & set(recording):
+        sections.append(_activity(recording))
+    if driven := neuron_section(recording):
+        sections.append(driven)
+    if "bold" in recording:
+        sections.append(_simulated_bold(recording, brain))
+    if other is not None:
+        sections.append(comparison_section(recording, other))
+    return sections
 
 
 def _overview(datasets: Mapping[str, xr.Dataset], numbers: Sequence[Row]) -> Section:
@@ -158,17 +203,19 @@ def _connectome(brain: xr.Dataset) -> Section:
 def _activity(recording: xr.Dataset) -> Section:
     rows: list[Row] = []
     figures: list[Figure] = [_raster(recording)] if recording.sizes.get("spike", 0) else []
-    if "spike_count" in recording:
-        rows = activity_rows(recording)
-        bin_ms = _bin_ms(recording)
+    if {"spike_count", "bin_spike_count"} & set(recording):
+        counted = by_step(recording)
+        rows = activity_rows(counted)
+        bin_ms = _bin_ms(counted)
         figures += [
             (
-                population_rates(recording, bin_ms),
+                population_rates(counted, bin_ms),
                 "Mean firing rate over time of all excitatory (solid) and all inhibitory (dashed) "
                 "neurons.",
             ),
-            (region_rates(recording, bin_ms), "Mean firing rate of each region (down) over time."),
-            (rate_histogram(recording), "How many populations fire at which mean rate."),
+            (region_rates(counted, bin_ms), "Mean firing rate of each region (down) over time."),
+            (rate_histogram(counted), "How many populations fire at which mean rate."),
+            *firing_figures(recording),
         ]
     prose = ("How the network fires: single neurons, the whole brain, regions and populations.",)
     return Section("Activity", prose, rows, figures)
@@ -201,7 +248,12 @@ def _simulated_bold(recording: xr.Dataset, brain: xr.Dataset | None) -> Section:
     if n_frames >= FC_FRAMES:
         shown, remark = thinned(recording[["bold"]])
         caption = f"Functional connectivity of the simulated BOLD. {remark}"
-        figures.append((functional_connectivity(shown), caption))
+        if brain is None or brain.sizes["voxel"] != n_voxels or "bold_rest" not in brain:
+            figures.append((functional_connectivity(shown), caption))
+        else:
+            there, _ = thinned(brain[["bold_rest"]])
+            caption = f"Functional connectivity: simulated, measured, difference. {remark}"
+            figures.append((fc_comparison(shown["bold"], there["bold_rest"]), caption))
         if brain is not None and brain.sizes["voxel"] == n_voxels and "bold_rest" in brain:
             measured, _ = thinned(brain[["bold_rest"]])
             similarity = fc_similarity(shown["bold"].values, measured["bold_rest"].values)
@@ -228,6 +280,7 @@ def _fit(posterior: xr.Dataset) -> Section:
         )
         for name in posterior["parameter"].values[:MOST_PARAMETERS]
     ]
+    figures += skill_figures(posterior)
     prose = (
         "BOLD is so smooth that predictors without any model score high; the forecast is to be "
         "read beside them, and no score of a forecast alone is evidence for the model.",

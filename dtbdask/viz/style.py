@@ -71,12 +71,17 @@ ABSENT = "#d9d9d9"
 SMALL = 5
 """Size in pixels below which a marker has no outline, lest it be all outline."""
 
-MAX_PIXELS = 4_000_000
+MAX_PIXELS = 1_000_000
 MAX_PANELS = 24
 
 TIME = hv.Dimension("time", label="Time", unit="s")
 
-_LINESTYLE = {"solid": "solid", "dashed": "dashed", "dotted": "dotted"}
+DASHES = ("solid", "dashed", "dotted", "dashdot", "dotdash", "12 3")
+"""Of lines whose colours may agree, by Bokeh's names."""
+_LINESTYLE = {
+    "solid": "solid", "dashed": "dashed", "dotted": "dotted", "dashdot": "dashdot",
+    "dotdash": (0, (1, 2, 5, 2)), "12 3": (0, (12, 3)),
+}  # fmt: skip
 MARKER = {"circle": "o", "triangle": "^", "diamond": "D", "square": "s", "cross": "+", "x": "x"}
 """Matplotlib's names of Bokeh's markers."""
 _LETTERS = {"title": 13, "labels": 12, "ticks": 10, "legend": 11, "clabel": 12, "cticks": 10}
@@ -144,6 +149,24 @@ def image(
         common["clipping_colors"] = {"NaN": ABSENT, "min": ABSENT}
     element.opts(backend="bokeh", tools=["hover"], **common)
     return element.opts(backend="matplotlib", **common)
+
+
+def histogram(
+    edges: ArrayLike, heights: ArrayLike, x_dim: hv.Dimension, y_dim: hv.Dimension, label: str,
+    look: Look,
+) -> hv.Histogram:  # fmt: skip
+    """Bars, told apart by their outline and, in print, by hatching too."""
+    bars = hv.Histogram(
+        (np.asarray(edges), np.asarray(heights)), kdims=x_dim, vdims=y_dim, label=label
+    )
+    bars.opts(
+        backend="bokeh", fill_color=look.color, line_color=look.color, fill_alpha=0.35,
+        line_dash=look.dash, line_width=1.5, tools=["hover"],
+    )  # fmt: skip
+    hatch = {} if look.dash == "solid" else {"hatch": "//"}
+    return bars.opts(
+        backend="matplotlib", facecolor=look.color, edgecolor=look.color, alpha=0.45, **hatch
+    )
 
 
 def panel(

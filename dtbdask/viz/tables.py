@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dtbdask.assim.scores import FIRST, correlation, forecast_scores, rmse
+from dtbdask.assim.scores import FIRST, correlation, fc_similarity, forecast_scores, rmse
 from dtbdask.brain.connectome import functional_connectivity
 from dtbdask.viz.parameters import log_error
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from dtbdask.viz.page import Row
 
 Floats = NDArray[np.float64]
+
+LONGEST = 300
+"""Most letters of an attribute that is told."""
 
 MOST_VOXELS = 400
 """Most voxels of a matrix or score; of more, every second, third ... is taken."""
@@ -161,3 +165,28 @@ def _scores(fit: xr.Dataset, remark: str) -> list[Row]:
         rows.append(("Free run: r, RMSE", value, "mean of the prior ensemble, never updated"))
     rows.append(("Spread over error", f"{scores['spread_over_rmse']:.3g}", "1 if reliable"))
     return rows
+
+
+def difference_rows(one: xr.Dataset, other: xr.Dataset) -> list[Row]:
+    """What two recordings do not say alike, and how alike their functional connectivity is.
+
+    Parameters
+    ----------
+    one, other : xarray.Dataset
+        Recordings of the same regions.
+    """
+    rows: list[Row] = []
+    for key in sorted(set(one.attrs) | set(other.attrs)):
+        first, second = (told(data.attrs.get(key, "absent")) for data in (one, other))
+        if first != second:
+            rows.append((key, first, second))
+    if all("bold" in data and data.sizes["frame"] > FIRST for data in (one, other)):
+        r = fc_similarity(*(thinned(data[["bold"]])[0]["bold"].values for data in (one, other)))
+        rows.append(("similarity of functional connectivity", r, "r over pairs of regions"))
+    return rows or [("nothing", "", "the runs have the same recipe")]
+
+
+def told(value: object) -> str:
+    """An attribute as text that is not too long."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) < LONGEST else f"{text[:LONGEST]} ..."

@@ -1,0 +1,1 @@
+"""The live view in a browser: stores of a study, linked pages, served on this machine."""
