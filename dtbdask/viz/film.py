@@ -101,6 +101,10 @@ def played(film: hv.HoloMap) -> Model:
     ----------
     film : holoviews.HoloMap
         Of elements of one kind.
+
+    Returns
+    -------
+    bokeh.model.Model
     """
     plot = hv.renderer("bokeh").get_plot(film)
     keys, frames, titles = list(film.keys()), [], []
