@@ -62,7 +62,9 @@ def brain_film(
         (frame, voxel) float; a voxel that is NaN in any frame is left out.
     time_s : array_like
         (frame) float, s, all different.
-    xyz, names, value, title, clim, diverging, azimuth_deg
+    xyz : array_like
+        (voxel, axis) float, mm.
+    names, value, title, clim, diverging, azimuth_deg
         As of `dtbdask.viz.brain.brain_points`.
 
     Returns
@@ -101,6 +103,10 @@ def played(film: hv.HoloMap) -> Model:
     ----------
     film : holoviews.HoloMap
         Of elements of one kind.
+
+    Returns
+    -------
+    bokeh.model.Model
     """
     plot = hv.renderer("bokeh").get_plot(film)
     keys, frames, titles = list(film.keys()), [], []
