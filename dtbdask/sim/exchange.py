@@ -34,10 +34,15 @@ NOTHING = np.zeros(0, np.uint32)
 
 
 class Exchange(Protocol):
-    """One end of the exchange among `size` blocks; this one is number `rank`."""
+    """One end of the exchange among `size` blocks; this one is number `rank`.
+
+    `far` where what is sent leaves the memory that blocks share: fewer words are then worth some
+    work.
+    """
 
     rank: int
     size: int
+    far: bool
 
     def post(self, step: int, outgoing: list[Ids | None]) -> None:
         """Send a list to each rank; the own entry is not sent.
@@ -75,6 +80,8 @@ class Loopback:
     board : dict
         Shared by the ends; see `Loopback.ring`.
     """
+
+    far = False
 
     def __init__(self, rank: int, size: int, board: dict[tuple[int, int], tuple[int, Ids]]) -> None:
         self.rank, self.size, self._board = rank, size, board
@@ -146,6 +153,8 @@ class End:
     timeout : float
         Seconds that any one wait may take.
     """
+
+    far = True
 
     def __init__(self, rank: int, size: int, token: bytes, timeout: float) -> None:
         self.rank, self.size, self.timeout = rank, size, timeout

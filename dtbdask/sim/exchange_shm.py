@@ -66,6 +66,8 @@ class Shm(End):
         There is no room for the rings.
     """
 
+    far = False
+
     def __init__(self, rank: int, size: int, token: bytes, timeout: float) -> None:
         super().__init__(rank, size, token, timeout)
         self._mask = _words(size) - 1

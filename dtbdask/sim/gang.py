@@ -27,12 +27,13 @@ from dtbdask.sim.drive import Drive, driven
 from dtbdask.sim.edges import Edges
 from dtbdask.sim.exchange import Exchange, Loopback
 from dtbdask.sim.march import March, marching
+from dtbdask.sim.masks import Masks
 from dtbdask.sim.observe import Observer, Seen
 from dtbdask.sim.quantities import Watch
 from dtbdask.sim.raster import Raster, Spikes
 from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.steps import SpikeSteps
-from dtbdask.sim.swaps import Swaps, shortest, unpacked
+from dtbdask.sim.swaps import Swaps, shortest
 from dtbdask.sim.timing import shared
 
 Floats = NDArray[np.float64]
@@ -124,7 +125,7 @@ class Gang:
 
     def introduce(self) -> None:
         """Tell every peer which of its neurons are heard here and how soon, and learn the same."""
-        soonest = []
+        soonest, rows = [], []
         for block, exchange in zip(self.blocks, self.exchanges, strict=True):
             heard = block.edges.heard
             owner = self.partition.owner(heard)
@@ -133,15 +134,19 @@ class Gang:
             of_peer = np.split(order, cuts)
             self._n_heard.append([of.size for of in of_peer])
             soonest.append(shortest(block, of_peer))
-            lists = [(self.partition.local(heard[of]), block.n_neurons + of) for of in of_peer]
-            told = zip(soonest[-1], lists, strict=True)
+            rows.append([(block.n_neurons + of).astype(np.uint32) for of in of_peer])
+            own = [self.partition.local(heard[of]) for of in of_peer]
+            told = zip(soonest[-1], own, rows[-1], strict=True)
             exchange.post(
-                -1, [np.concatenate([[soon], *both]).astype(np.uint32) for soon, both in told]
+                -1, [np.concatenate([[soon], *both]).astype(np.uint32) for soon, *both in told]
             )
-        for block, exchange, soon in zip(self.blocks, self.exchanges, soonest, strict=True):
-            asked = exchange.wait(-1)
-            self._asked.append(Asked([ids[1:].reshape(2, -1) for ids in asked], block.n_neurons))
-            self._swaps.append(Swaps.agreed(soon, asked))
+        ends = zip(self.blocks, self.exchanges, soonest, rows, strict=True)
+        for block, exchange, soon, hears in ends:
+            words = exchange.wait(-1)
+            asked = [ids[1:].reshape(2, -1) for ids in words]
+            masks = Masks([told[1] for told in asked], hears) if exchange.far else None
+            self._asked.append(Asked(asked, block.n_neurons))
+            self._swaps.append(Swaps.agreed(soon, words, masks))
         self._march = marching(self.blocks, self.exchanges, self._n_heard, self._asked, self._swaps)
 
     def advance(
@@ -283,11 +288,12 @@ class Gang:
         if self._overlaps:
             for block in self.blocks:
                 block.deliver_own()
-        for block, exchange, n_steps in zip(self.blocks, self.exchanges, due, strict=True):
+        ends = zip(self.blocks, self.exchanges, self._swaps, due, strict=True)
+        for block, exchange, swaps, n_steps in ends:
             begun = perf_counter_ns()
             messages = exchange.wait(step)
             waited = perf_counter_ns()
-            _receive(block, messages, n_steps)
+            _receive(block, swaps, messages, n_steps)
             block.spent[WAIT] += waited - begun
             block.spent[SWAP] += perf_counter_ns() - waited
 
@@ -400,11 +406,13 @@ def _observer(block: Block, watch: Watch, n_steps: int) -> Observer:
     return CudaObserver(block, watch, n_steps)
 
 
-def _receive(block: Block, messages: list[NDArray[np.uint32]], n_steps: list[int]) -> None:
+def _receive(
+    block: Block, swaps: Swaps, messages: list[NDArray[np.uint32]], n_steps: list[int]
+) -> None:
     """Give a block the rows of the neurons of each peer that spiked, by how long ago."""
     found: dict[int, list[NDArray[np.uint32]]] = {}
-    for message, n in zip(messages, n_steps, strict=True):
-        for k, rows in enumerate(unpacked(message, n) if n else []):
+    for peer, (message, n) in enumerate(zip(messages, n_steps, strict=True)):
+        for k, rows in enumerate(swaps.told(peer, message, n) if n else []):
             found.setdefault(n - 1 - k, []).append(rows)
     for age, lists in found.items():
         told, n_rows = np.concatenate(lists), block.n_neurons + block.edges.heard.size

@@ -83,7 +83,7 @@ class Grid:
     """
 
     def __init__(self, inner: Exchange, row: int) -> None:
-        self.rank, self.size = inner.rank, inner.size
+        self.rank, self.size, self.far = inner.rank, inner.size, inner.far
         self._inner, self._routes = inner, Routes(inner.size, row)
         self._own = self._routes.of_row(self.rank // row)
         self._relays = {

@@ -4,7 +4,7 @@ A spike that takes at least *m* steps to every neuron of a peer that hears it ma
 *m* steps later. Two blocks tell each other the shortest delay of their edges when they meet, and
 swap once in as many steps, by the shorter of the two; the last step of a window is a swap in any
 case, so that between windows nothing is left to be sent. A message of several steps begins with
-the number of spikes of each.
+the number of words of each.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtbdask.sim.block import Block
+from dtbdask.sim.masks import Masks
 
 Ids = NDArray[np.uint32]
 Ints = NDArray[np.int64]
@@ -25,18 +26,20 @@ class Swaps:
     ----------
     interval : list of int
         Steps between two swaps with each peer; 0 with itself.
+    masks : Masks, optional
+        Have many spikes told by bits.
 
     Attributes
     ----------
     interval : list of int
     """
 
-    def __init__(self, interval: list[int]) -> None:
-        self.interval = interval
+    def __init__(self, interval: list[int], masks: Masks | None = None) -> None:
+        self.interval, self._masks = interval, masks
         self._waiting: list[list[Ids]] = [[] for _ in interval]
 
     @classmethod
-    def agreed(cls, own: list[int], told: list[Ids]) -> Swaps:
+    def agreed(cls, own: list[int], told: list[Ids], masks: Masks | None = None) -> Swaps:
         """Swaps by the shorter delay of both: `shortest` of this block and of each peer.
 
         Parameters
@@ -44,15 +47,17 @@ class Swaps:
         own : list of int
         told : list of (word,) uint32
             What each peer told, its delay first; nothing from itself.
+        masks : Masks, optional
         """
         both = zip(own, told, strict=True)
-        return cls([min(soon, int(words[0])) if words.size else 0 for soon, words in both])
+        return cls([min(soon, int(words[0])) if words.size else 0 for soon, words in both], masks)
 
     def add(self, outgoing: list[Ids]) -> None:
         """Take what a step has for each peer."""
-        for waiting, ids, interval in zip(self._waiting, outgoing, self.interval, strict=True):
+        for peer, (ids, interval) in enumerate(zip(outgoing, self.interval, strict=True)):
             if interval:
-                waiting.append(ids)
+                words = ids if self._masks is None else self._masks.folded(peer, ids)
+                self._waiting[peer].append(words)
 
     def due(self, *, last: bool) -> list[int]:
         """Steps that the message to each peer is of, now; 0 where none is sent."""
@@ -66,6 +71,13 @@ class Swaps:
             if n:
                 self._waiting[peer] = []
         return messages
+
+    def told(self, peer: int, message: Ids, n_steps: int) -> list[Ids]:
+        """Spikes of each step of a message."""
+        steps = _unpacked(message, n_steps)
+        if self._masks is None:
+            return steps
+        return [self._masks.unfolded(peer, words) for words in steps]
 
 
 def shortest(block: Block, of_peer: list[Ints]) -> list[int]:
@@ -84,15 +96,15 @@ def shortest(block: Block, of_peer: list[Ints]) -> list[int]:
 
 
 def _packed(steps: list[Ids]) -> Ids:
-    """Message of the spikes of some steps."""
+    """Message of the words of some steps."""
     if len(steps) == 1:
         return steps[0]
     count = np.array([ids.size for ids in steps], np.uint32)
     return np.concatenate([count, *steps])
 
 
-def unpacked(message: Ids, n_steps: int) -> list[Ids]:
-    """Spikes of each step of a message."""
+def _unpacked(message: Ids, n_steps: int) -> list[Ids]:
+    """Words of each step of a message."""
     if n_steps == 1:
         return [message]
     count = message[:n_steps].astype(np.int64)
