@@ -38,6 +38,10 @@ COLUMN = """([title, column]) => {
   const glyph = view.model.renderers.find(r => r.data_source && column in r.data_source.data);
   return Array.from(glyph.data_source.data[column]);
 }"""
+WHERE = """() => Array.from(Bokeh.index.query(v => v.model.type === "Figure")).map(v => {
+  const {left, top} = v.el.getBoundingClientRect();
+  return [v.model.id, left, top];
+})"""
 
 
 def chromium():
@@ -99,6 +103,19 @@ class Visit:
     def column(self, title, name):
         """Values of a column of a figure's data."""
         return self.page.evaluate(COLUMN, [title, name])
+
+    def settle(self, seconds=2):
+        """Wait until no figure has been replaced or moved for a while."""
+        since, before = time.monotonic(), None
+
+        def still():
+            nonlocal since, before
+            now = self.page.evaluate(WHERE)
+            if now != before:
+                since, before = time.monotonic(), now
+            return time.monotonic() - since > seconds
+
+        self.until(still)
 
     def until(self, holds, seconds=WAIT_S):
         """Wait until something holds, or fail."""

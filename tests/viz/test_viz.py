@@ -47,7 +47,7 @@ def test_a_fault_of_our_own_is_not_taken_for_a_missing_library():
 
 def test_viz_knows_neither_cluster_nor_devices():
     names = " ".join(f"dtbdask.viz.{name};" for name in dtbdask.viz.__all__)
-    modules = "('distributed', 'numba', 'cupy', 'dtbdask.kernels')"
+    modules = "('distributed', 'numba', 'cupy', 'dtbdask.kernels.cpu', 'dtbdask.kernels.cuda')"
     done = run(
         f"import sys, dtbdask.viz; {names} print([m for m in {modules} if m in sys.modules])"
     )
