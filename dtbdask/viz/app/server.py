@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import secrets
 import socket
 import time
@@ -21,8 +20,9 @@ from dtbdask.viz.app.study import REFRESH_S, Study
 
 QUIET_MS = 300
 """Time without a change of the visible range before other pictures follow it."""
-SHARE = 0.015
-"""Share of all cores that looking at a run which is going may take, on average."""
+SHARE = 0.01
+"""Share of one core that looking at a run which is going may take, on average: its threads meet, so
+that all of them wait for the one whose core is taken."""
 MOST_SAVED_S = 0.2
 """Time of a core that is saved up for pictures, at most."""
 TITLE = "dtbdask"
@@ -96,7 +96,7 @@ class View:
         """Look whether the stores have grown; what is dear waits until enough time was saved up."""
         now = time.monotonic()
         start = time.process_time()
-        self._saved = min(MOST_SAVED_S, self._saved + SHARE * _cores() * (now - self._ticked))
+        self._saved = min(MOST_SAVED_S, self._saved + SHARE * (now - self._ticked))
         self._ticked = now
         self.study.look()
         parts = self._pages[self.open]
@@ -129,10 +129,6 @@ class View:
     def _settled(self) -> None:
         self._waiting = None
         self.update()
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
 
 
 def page(study: Study) -> Any:
