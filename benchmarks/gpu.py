@@ -114,7 +114,7 @@ def halves(block: CudaBlock, steps: int = 48) -> tuple[float, float, float]:
         events[2 * j + 2].record()
     events[-1].synchronize()
     ms = [cp.cuda.get_elapsed_time(x, y) for x, y in pairwise(events)]
-    block._lists.end(steps, logged=False)
+    block._lists.end(steps, logged=False, summed=True)
     block.step_index += steps
     rows = block._lists.last()
     edges = sum(int((i[rows + 1] - i[rows]).sum(dtype=np.uint64)) for i in block.edges.indptr)

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from dtbdask.assim.hyper import Fixed, Hyper
 from dtbdask.errors import InputError
@@ -86,8 +87,8 @@ class Ensemble:
         if window not in ("last", "mean"):
             raise InputError(f"window is {window!r}; use 'last' or 'mean'")
         self.parameters, self.members = parameters, members
-        self._voxel, self._size = network.populations.voxel, network.populations.size
-        self._tr_s, self._n_voxels = tr_s, len(network.labels)
+        self._rates = VoxelRates(network, tr_s)
+        self._n_voxels = len(network.labels)
         self._hyper = Hyper(network, parameters, gamma_shape, voxels)
         self._network, self._fixed = network, fixed
         self._looks = looks_of(tr_s) if window == "mean" else 1
@@ -128,15 +129,11 @@ class Ensemble:
 
     def forecast(self) -> Forecast:
         """Advance all members by one frame."""
-        window = self.session.advance(self.session.frame_steps * self._looks)
-        spikes = window.spike_count.sum(axis=0)
-        per_voxel = np.zeros((spikes.shape[0], self._n_voxels))
-        np.add.at(per_voxel.T, self._voxel, spikes.T)
-        neurons = np.bincount(self._voxel, weights=self._size, minlength=self._n_voxels)
+        window = self.session.advance(self.session.frame_steps * self._looks, summed=True)
         return Forecast(
             bold=window.bold[-self._looks :].mean(axis=0),
             balloon=np.moveaxis(self.session.balloon(), 0, -1),
-            rate=per_voxel / (neurons * self._tr_s),
+            rate=self._rates(window.spike_count[0]),
         )
 
     def close(self) -> None:
@@ -155,6 +152,27 @@ class Ensemble:
     ) -> None:
         """Close."""
         self.close()
+
+
+class VoxelRates:
+    """Mean rates of voxels, from the spikes of populations in some time.
+
+    Parameters
+    ----------
+    network : Network
+    seconds : float
+    """
+
+    def __init__(self, network: Network, seconds: float) -> None:
+        table = network.populations
+        at, n = np.arange(table.size.size), len(network.labels)
+        self._into = csr_array((np.ones(at.size), (table.voxel, at)), shape=(n, at.size))
+        self._neuron_seconds = (self._into @ table.size) * seconds
+
+    def __call__(self, spikes: NDArray[np.int64]) -> Floats:
+        """Rates of (member, population) spikes: (member, voxel) float64, Hz."""
+        rates: Floats = (self._into @ spikes.T).T / self._neuron_seconds
+        return rates
 
 
 def looks_of(tr_s: float, dt_ms: float = 1.0) -> int:

@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from dtbdask import progress
-from dtbdask.assim.ensemble import looks_of
+from dtbdask.assim.ensemble import VoxelRates, looks_of
 from dtbdask.assim.evidence import free_run_scores
 from dtbdask.assim.hyper import Fixed, Hyper
 from dtbdask.errors import InputError, whole_number
@@ -113,19 +113,15 @@ class _Run:
     def __init__(
         self, network: Network, session: Session, hyper: Hyper, looks: int, tr_s: float
     ) -> None:
-        self._session, self._hyper, self._looks, self._tr_s = session, hyper, looks, tr_s
-        table, n = network.populations, len(network.labels)
-        self._into = np.zeros((table.size.size, n))
-        self._into[np.arange(table.size.size), table.voxel] = 1
-        self._neurons = table.size @ self._into
+        self._session, self._hyper, self._looks = session, hyper, looks
+        self._rates = VoxelRates(network, tr_s)
 
     def frame(self, h: Floats) -> tuple[Floats, Floats]:
         """BOLD and rate of the voxels in a frame with these hyper-parameters."""
         self._hyper.put(self._session, h)
-        window = self._session.advance(self._session.frame_steps * self._looks)
-        spikes = window.spike_count[:, 0].sum(axis=0) @ self._into
+        window = self._session.advance(self._session.frame_steps * self._looks, summed=True)
         bold = window.bold[-self._looks :, 0].mean(axis=0)
-        return bold, spikes / (self._neurons * self._tr_s)
+        return bold, self._rates(window.spike_count[0])[0]
 
 
 def _course(posterior: xr.Dataset, course: str, first: int) -> Floats:

@@ -197,6 +197,15 @@ def known(name: str) -> Parameter:
     return PARAMETERS[name]
 
 
+def beyond(name: str, values: Floats) -> NDArray[np.bool_]:
+    """Where values of a parameter are none that it may have."""
+    spec = PARAMETERS[name]
+    wrong: NDArray[np.bool_] = ~np.isfinite(values) | (values < spec.low) | (values > spec.high)
+    if spec.whole:
+        wrong |= values != np.floor(values)
+    return wrong
+
+
 def check(name: str, value: ArrayLike, length: int, dimension: str) -> Floats:
     """Values of one parameter as an array of the right length, or an error.
 
@@ -223,11 +232,7 @@ def check(name: str, value: ArrayLike, length: int, dimension: str) -> Floats:
             f"{name} has shape {array.shape}; expected one value or ({length},) {dimension}"
         )
     array = np.array(np.broadcast_to(array, (length,)))
-    spec = PARAMETERS[name]
-    wrong = ~np.isfinite(array) | (array < spec.low) | (array > spec.high)
-    if spec.whole:
-        wrong |= array != np.floor(array)
-    bad = np.flatnonzero(wrong)
+    spec, bad = PARAMETERS[name], np.flatnonzero(beyond(name, array))
     if bad.size:
         where = f" of {dimension} {bad[0]}" if np.ndim(value) else ""
         raise InputError(

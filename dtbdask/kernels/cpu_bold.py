@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+from math import factorial
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+EXP = tuple(1 / factorial(k) for k in range(12, -1, -1))
+"""Coefficients of the exponential series, highest power first."""
+HALVINGS = 7
+"""Times that an exponent is halved before the series, and the power squared after it."""
+LOWEST = -38.0
+"""Exponent below which 1 - exp is 1."""
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def exponential(x: float) -> float:
+    """The exponential of what is negative, to some 1e-14, of the same bits on every machine.
+
+    Parameters
+    ----------
+    x : float
+        Taken for -38 where it is less: that is nothing beside 1.
+    """
+    x = (x if x > LOWEST else LOWEST) * 0.5**HALVINGS
+    y = EXP[0]
+    for c in EXP[1:]:
+        y = y * x + c
+    for _ in range(HALVINGS):
+        y = y * y
+    return y
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -26,27 +53,26 @@ def balloon(
         Step, s.
     first_step, frame_steps : int
         Index of the first step; steps of a frame.
-    constants : (5,) float64
-        eps, tau_s, tau_f, tau_0, E0. The exponent alpha is 1/5.
+    constants : (6,) float64
+        eps, 1/tau_s, 1/tau_f, 1/tau_0, log(1 - E0), 1/E0. The exponent alpha is 1/5.
     """
-    eps, tau_s, tau_f, tau_0, e_0 = constants
-    drain = np.log(1 - e_0)
-    left = np.empty(state.shape[2])  # of the oxygen: apart, so that the rest is done abreast
+    eps, per_s, per_f, per_0, drain, per_e = constants
+    left = np.empty(state.shape[2])  # of the oxygen: apart, so that both loops are done abreast
     frame = 0
     for step in range(activity.shape[0]):
         for m in range(state.shape[1]):
             u = activity[step, m]
             s_of, f_of, v_of, q_of = state[0, m], state[1, m], state[2, m], state[3, m]
             for i in range(left.size):
-                left[i] = np.exp(drain / f_of[i]) if f_of[i] > 0 else 0.0
+                left[i] = exponential(drain / f_of[i])  # without inflow, nothing
             for i in range(left.size):
                 s, f, v, q = s_of[i], f_of[i], v_of[i], q_of[i]
-                extracted = (1 - left[i]) / e_0
+                extracted = (1 - left[i]) * per_e
                 square = v * v
                 inner = square * square  # v^(1/alpha - 1)
-                ds = eps * u[i] - s / tau_s - (f - 1) / tau_f
-                dv = (f - inner * v) / tau_0
-                dq = (f * extracted - q * inner) / tau_0
+                ds = eps * u[i] - s * per_s - (f - 1) * per_f
+                dv = (f - inner * v) * per_0
+                dq = (f * extracted - q * inner) * per_0
                 s_of[i] = s + dt * ds
                 f_of[i] = max(f + dt * s, 0.0)
                 v_of[i] = v + dt * dv

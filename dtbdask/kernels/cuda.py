@@ -21,7 +21,7 @@ import numpy as np
 
 from dtbdask import rng
 from dtbdask.errors import MissingDependencyError
-from dtbdask.kernels import N_COEFFICIENTS, RECEPTORS, Coefficient, Features
+from dtbdask.kernels import N_COEFFICIENTS, RECEPTORS, Coefficient, Features, cpu_bold
 
 STEP = (
     "deliver", "deliver_long", "integrate", "tick", "mark", "soonest", "totals", "strike",
@@ -207,6 +207,19 @@ def wiring(name: str, *, packed: bool, paired: bool) -> Any:
     return _module(("cuda_random", "cuda_wire"), constants).get_function(name)
 
 
+def haemodynamics() -> Any:
+    """The kernel of `cuda_bold`."""
+    series = ", ".join(repr(c) for c in cpu_bold.EXP)
+    constants = "\n".join(
+        [
+            f"constexpr double LOWEST = {cpu_bold.LOWEST!r}, SCALE = {0.5**cpu_bold.HALVINGS!r};",
+            f"constexpr int HALVINGS = {cpu_bold.HALVINGS}, N_EXP = {len(cpu_bold.EXP)};",
+            f"__device__ constexpr double EXP[N_EXP] = {{{series}}};",
+        ]
+    )
+    return _module(("cuda_random", "cuda_bold"), constants).get_function("balloon")
+
+
 def random_constants() -> str:
     """Numbers of `dtbdask.rng`, which come before all texts."""
     whole = {
@@ -277,6 +290,10 @@ OUT = struct(
     cursor="*", target="*", weight="*", most="*", source="*", pair="*", shift="int64", column="*"
 )
 IN_EDGES = struct(indptr="*", source="*", weight="*", inhibitory="*")
+BALLOON = np.dtype(
+    [(name, np.float64) for name in ("eps", "per_s", "per_f", "per_0", "drain", "per_e")]
+    + [("floor", np.float64), ("dt", np.float64)]
+)
 SUMS = np.dtype([("row", np.int32, (2 + len(RECEPTORS),))])
 
 

@@ -44,6 +44,14 @@ PIECE = 2**15
 """Values of activity that are made at once: they stay in the cache."""
 
 
+def of_kernels() -> Floats:
+    """The constants as kernels take them; see `dtbdask.kernels.cpu_bold`."""
+    c = CONSTANTS
+    return np.array([
+        c.eps, 1 / c.tau_s, 1 / c.tau_f, 1 / c.tau_0, np.log(1 - c.e_0), 1 / c.e_0
+    ])  # fmt: skip
+
+
 @dataclass
 class Balloon:
     """Haemodynamic state of voxels.
@@ -87,7 +95,7 @@ class Balloon:
         n_frames = (first_step + steps) // frame_steps - first_step // frame_steps
         frames = np.empty((n_frames, 2, *self.state.shape[1:]))
         cpu.balloon(self.state, frames, np.maximum(activity, FLOOR), dt_ms / 1000, first_step,
-                    frame_steps, np.array(CONSTANTS[:5]))  # fmt: skip
+                    frame_steps, of_kernels())  # fmt: skip
         return signal(frames[:, 0], frames[:, 1])
 
     def bold(self) -> Floats:
@@ -120,17 +128,19 @@ class Haemodynamics:
     Attributes
     ----------
     balloon : Balloon
-    activity : (member, voxel) float64, spikes per neuron and ms
-        In the last step.
+    voxel : (population,) int64
+        Where each population lives.
+    per : (voxel,) float64
+        Neurons times ms of a step.
+    dt_ms : float
     """
 
     def __init__(self, populations: Populations, members: int, dt_ms: float) -> None:
-        self._voxel, n_voxels = populations.voxel, int(populations.voxel.max()) + 1
-        neurons = np.bincount(self._voxel, weights=populations.size, minlength=n_voxels)
-        self._per = np.asarray(neurons * dt_ms, dtype=np.float64)
-        self._dt_ms = dt_ms
+        self.voxel, n_voxels = populations.voxel, int(populations.voxel.max()) + 1
+        neurons = np.bincount(self.voxel, weights=populations.size, minlength=n_voxels)
+        self.per = np.asarray(neurons * dt_ms, dtype=np.float64)
+        self.dt_ms = dt_ms
         self.balloon = Balloon.at_rest(members, n_voxels)
-        self.activity = np.zeros((members, n_voxels))
 
     def advance(self, count: NDArray[np.int32], first_step: int, frame_steps: int) -> Floats:
         """Take the spikes of some steps.
@@ -149,16 +159,15 @@ class Haemodynamics:
         (frame, member, voxel) float64
             BOLD at the end of each frame that ends in these steps.
         """
-        members, n_voxels = self.activity.shape
+        _, members, n_voxels = self.balloon.state.shape
         piece = np.empty((max(1, PIECE // (members * n_voxels)), members, n_voxels))
         bold = []
         for low in range(0, len(count), len(piece)):
             activity = piece[: len(count) - low]
-            cpu.activity(activity, count[low : low + len(piece)], self._voxel, self._per)
-            self.activity = activity[-1].copy()
+            cpu.activity(activity, count[low : low + len(piece)], self.voxel, self.per)
             first = first_step + low
             bold.append(self.balloon.advance(
-                activity, self._dt_ms, first_step=first, frame_steps=frame_steps
+                activity, self.dt_ms, first_step=first, frame_steps=frame_steps
             ))  # fmt: skip
         return np.concatenate(bold)
 

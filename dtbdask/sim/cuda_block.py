@@ -25,14 +25,14 @@ from dtbdask.sim.model import Coefficients
 from dtbdask.sim.spec import BlockSpec
 from dtbdask.sim.state import Field, State
 
-Counts = NDArray[np.int32]
+Counts = NDArray[Any]
 Ints = NDArray[np.int64]
 
 GRAPH_STEPS = 32
 """Steps of the longest graph."""
 DELIVER_THREADS = 256
 DELIVER_BLOCKS = 8
-"""Blocks of threads that deliver, for each multiprocessor."""
+"""Blocks of threads that deliver, for each multiprocessor; members share them."""
 
 
 class CudaBlock(Block):
@@ -56,8 +56,9 @@ class CudaBlock(Block):
         self._graphs: dict[tuple[cuda.Build, int], Any] = {}
         self._kept: list[dict[str, Any]] = []
         self._build: Any = None
-        self._value: Any = None
-        self._sent: tuple[Any, ...] = ()
+        self._state = self._coefficients_sent = np.zeros(0)
+        self._value = self._factor = self._cp.zeros(0)
+        self._stretches_sent: tuple[Ints, ...] = ()
         super().__init__(spec)
         cp, edges = self._cp, self.edges
         self._tiles = cp.asarray(self.tiles)
@@ -99,8 +100,9 @@ class CudaBlock(Block):
             self.n_fired[m, 0], self.fired[m, : found.size] = found.size, found
 
     def advance(
-        self, n_steps: int, *, logged: bool, before: Callable[[int], None] | None = None,
-        after: Callable[[int], None] | None = None, each: Callable[[Counts], None] | None = None,
+        self, n_steps: int, *, logged: bool, summed: bool = False,
+        before: Callable[[int], None] | None = None, after: Callable[[int], None] | None = None,
+        each: Callable[[Any], None] | None = None,
     ) -> tuple[Counts, Ints, Ints]:  # fmt: skip
         """Make some steps; the host waits for pieces of them, while the next piece is under way.
 
@@ -109,42 +111,40 @@ class CudaBlock(Block):
         n_steps : int
         logged : bool
             Keep the spikes of the first member.
+        summed : bool
+            Return the counts of all steps together.
         before : callable, optional
             Called with the number of each step, to prepare it.
         after : callable, optional
             Called with the number of each step when it has been enqueued.
         each : callable, optional
-            Called with the counts of one piece after the other.
+            Called with the counts of one piece after the other, (step, member, population + 1)
+            int32 on the device, to enqueue what is to be done with them.
 
         Returns
         -------
-        count : (step, member, population) int32
+        count : (step, member, population) int32, or (1, member, population) int64 if summed
             Spikes of each population.
         n_spikes : (step,) int64
             Spikes of the first member in each step; none unless they are kept.
         neuron : (spike,) int64
             Their global neurons, ascending in each step.
         """
-        lists, counts, under_way = self._lists, [], None
+        lists, under_way = self._lists, None
         self._reserve(n_steps, logged=logged)
         self._refresh(logged=logged)
         self._begin_window(n_steps)
-
-        def take(start: int, stop: int, made: Any) -> None:
-            counts.append(lists.take(start, stop, made, logged=logged))
-            if each is not None:
-                each(counts[-1])
 
         for start in range(0, n_steps, lists.piece):
             stop = min(start + lists.piece, n_steps)
             self._make(start, stop, logged, before, after)
             if under_way is not None:
-                take(*under_way)
+                lists.take(*under_way, logged=logged, summed=summed, each=each)
             under_way = start, stop, self._cp.cuda.get_current_stream().record()
         assert under_way is not None
-        take(*under_way)
+        lists.take(*under_way, logged=logged, summed=summed, each=each)
         self.step_index += n_steps
-        return np.concatenate(counts), *lists.end(n_steps, logged=logged)
+        return lists.end(n_steps, logged=logged, summed=summed)
 
     def _make(
         self, start: int, stop: int, logged: bool, before: Callable[[int], None] | None,
@@ -235,12 +235,12 @@ class CudaBlock(Block):
         state, cp = self.state, self._cp
         for name in MEMORIES:
             setattr(state, name, cp.asarray(getattr(state, name)))
-        self._graphs.clear()
-        self._state = cuda.filled(
+        now = cuda.filled(
             cuda.STATE, v=state.v, ou=state.ou, h_t=state.h_t, ca=state.ca,
             refractory=state.refractory, kick=state.kick,
             **{f"j{u}": trace for u, trace in enumerate(state.j)},
         )  # fmt: skip
+        self._state = self._seen_anew(self._state, now)
 
     def _keep(self, layout: np.dtype[Any], **arrays: NDArray[Any]) -> Any:
         """A struct of arrays that stay on the device as long as the block."""
@@ -271,20 +271,30 @@ class CudaBlock(Block):
             self._kernels = {name: build.kernel(name) for name in cuda.STEP}  # loads them
         if not self._stale:
             return
-        c, cp, sent = self.coefficients, self._cp, self._sent
-        now = (c.factor, self.stretch_stop, self.stretch_population, c.value.shape)
-        if sent and all(a is b for a, b in zip(sent[:3], now[:3], strict=True)):
-            self._value.set(c.value)
-        else:
-            self._sent = now
-            self._graphs.clear()
-            self._value, self._factor = cp.asarray(c.value), cp.asarray(c.factor)
-            self._stretches = self._runs_on_device(self.stretch_stop, self.stretch_population)
-            self._coefficients_sent = cuda.filled(
-                cuda.COEFFICIENTS, value=self._value, factor=self._factor, **self._stretches,
-                n_populations=c.value.shape[1],
-            )  # fmt: skip
+        c, stretches = self.coefficients, (self.stretch_stop, self.stretch_population)
+        if not (self._stretches_sent and all(map(np.array_equal, stretches, self._stretches_sent))):
+            self._stretches_sent, self._stretches = stretches, self._runs_on_device(*stretches)
+        self._value = self._renewed(self._value, c.value)
+        self._factor = self._renewed(self._factor, c.factor)
+        now = cuda.filled(
+            cuda.COEFFICIENTS, value=self._value, factor=self._factor, **self._stretches,
+            n_populations=c.value.shape[1],
+        )  # fmt: skip
+        self._coefficients_sent = self._seen_anew(self._coefficients_sent, now)
         self._stale = False
+
+    def _renewed(self, held: Any, values: NDArray[Any]) -> Any:
+        """Values on the device, where they were if they have the room."""
+        if held.shape != values.shape or held.dtype != values.dtype:
+            return self._cp.asarray(values)
+        held.set(values)
+        return held
+
+    def _seen_anew(self, before: Any, now: Any) -> Any:
+        """What kernels take from now on; graphs have taken what was before."""
+        if before.tobytes() != now.tobytes():
+            self._graphs.clear()
+        return now
 
     def _reserve(self, n_steps: int, *, logged: bool) -> None:
         """Have room for what a window leaves behind."""
@@ -338,16 +348,14 @@ class CudaBlock(Block):
     def _deliver_from(self, fired: Any, clock: Any, j: int, age: int) -> None:
         kick, n = self.state.kick, np.uint32(self.n_neurons)
         step = (clock, np.uint32(j), np.uint32(age), np.uint32(self.n_slots), n)
-        grid, block = (self._sm * DELIVER_BLOCKS, self.spec.members), (DELIVER_THREADS,)
+        blocks, members, block = self._sm * DELIVER_BLOCKS, self.spec.members, (DELIVER_THREADS,)
         if self.edges.n_long:
             self._long_count.data.memset_async(0, 4, self._cp.cuda.get_current_stream())
         arguments = (kick, fired, self._edges, self._delays, self._long, *step)
-        self.kernel("deliver")(grid, block, arguments)
+        self.kernel("deliver")((-(-blocks // members), members), block, arguments)
         if self.edges.n_long:
-            arguments = (
-                kick, self._edges, self._delays, self._long, *step, np.uint32(self.spec.members)
-            )  # fmt: skip
-            self.kernel("deliver_long")((grid[0],), block, arguments)
+            arguments = kick, self._edges, self._delays, self._long, *step, np.uint32(members)
+            self.kernel("deliver_long")((blocks,), block, arguments)
 
     def _integrate_at(self, j: int, t_steps: int) -> None:
         spec, threads = self.spec, self._threads

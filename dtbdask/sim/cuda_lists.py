@@ -7,6 +7,7 @@ and copied to the host, on a stream of their own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -102,13 +103,18 @@ class Lists:
         self._count[1 : n_steps + 1] = 0
         self._spikes[:n_steps] = 0
         self._neuron, self._n_spikes = _Growing(), np.zeros(0, np.int64)
+        self._counts: list[NDArray[np.int32]] = []
+        self._total = self._cp.zeros(self._spikes.shape[1:], np.int64)
 
     def forget(self) -> None:
         """Nobody fired in the last step."""
         self._count[:] = 0
 
-    def take(self, start: int, stop: int, made: Any, *, logged: bool) -> NDArray[np.int32]:
-        """Wait for a piece of the window, and copy what it left while the next one is under way.
+    def take(
+        self, start: int, stop: int, made: Any, *, logged: bool, summed: bool,
+        each: Callable[[Any], None] | None,
+    ) -> None:  # fmt: skip
+        """Have a piece of the window done with while the next one is under way.
 
         Parameters
         ----------
@@ -117,19 +123,23 @@ class Lists:
         made : cupy.cuda.Event
             When they are.
         logged : bool
-            Copy its spikes too.
-
-        Returns
-        -------
-        (step, member, population) int32
-            Spikes of each population.
+            Copy its spikes, for which the host waits.
+        summed : bool
+            Add its counts up, instead of copying them.
+        each : callable, optional
+            Enqueues what is to be done with its counts, (step, member, population + 1) int32.
         """
         with self._copying as stream:
             stream.wait_event(made)
-            count: NDArray[np.int32] = self._spikes[start:stop, :, :-1].get()
+            count = self._spikes[start:stop]
+            if each is not None:
+                each(count)
+            if summed:
+                self._total += count.sum(axis=0)
+            else:
+                self._counts.append(count[:, :, :-1].get())
             if logged:
                 self._collect(start, stop)
-        return count
 
     def _collect(self, start: int, stop: int) -> None:
         """Put the spikes of a piece in order, and copy them."""
@@ -149,13 +159,15 @@ class Lists:
         """Where the lists of the piece from a step on begin in the log."""
         return start // self.piece % 2 * self._half
 
-    def end(self, n_steps: int, *, logged: bool) -> tuple[Ints, Ints]:
-        """All pieces have been taken: spikes of each step, and their global neurons in order."""
+    def end(self, n_steps: int, *, logged: bool, summed: bool) -> tuple[NDArray[Any], Ints, Ints]:
+        """All pieces have been taken: counts, spikes of each step, and their global neurons."""
+        with self._copying:
+            count = self._total[None, :, :-1].get() if summed else np.concatenate(self._counts)
         self._made = n_steps
         if logged:
             start = (n_steps - 1) // self.piece * self.piece
             self._offset = self._begun(start) + int(self._n_spikes[start:-1].sum())
-        return self._n_spikes, self._neuron.values
+        return count, self._n_spikes, self._neuron.values
 
 
 class _Growing:

@@ -6,7 +6,6 @@ population and integrates the haemodynamics itself. Otherwise the session adds u
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter, perf_counter_ns
 from typing import Any
@@ -47,8 +46,8 @@ class Window:
     Attributes
     ----------
     first_step : int
-    spike_count : (step, member, population) int32
-        Spikes in this gang's blocks.
+    spike_count : (step, member, population) int32, or (1, member, population) int64
+        Spikes in this gang's blocks, in each step or in all of them.
     bold : (frame, member, voxel) float64
         At the end of each frame; empty where the gang is not complete.
     n_spikes : (step,) int64
@@ -60,7 +59,7 @@ class Window:
     """
 
     first_step: int
-    spike_count: NDArray[np.int32]
+    spike_count: NDArray[Any]
     bold: Floats
     n_spikes: Ints
     spike_neuron: Ints
@@ -107,7 +106,6 @@ class Gang:
             spec = specs[0]
             self.haemodynamics = Haemodynamics(spec.network.populations, spec.members, spec.dt_ms)
         self._before: list[tuple[Held, frozenset[str]]] = []
-        self._n_heard: list[list[int]] = []
         self._asked: list[Asked] = []
         self._swaps: list[Swaps] = []
         self._march: March | None = None
@@ -132,7 +130,6 @@ class Gang:
             order = np.argsort(owner, kind="stable")
             cuts = np.searchsorted(owner[order], np.arange(1, exchange.size))
             of_peer = np.split(order, cuts)
-            self._n_heard.append([of.size for of in of_peer])
             soonest.append(shortest(block, of_peer))
             rows.append([(block.n_neurons + of).astype(np.uint32) for of in of_peer])
             own = [self.partition.local(heard[of]) for of in of_peer]
@@ -147,7 +144,8 @@ class Gang:
             masks = Masks([told[1] for told in asked], hears) if exchange.far else None
             self._asked.append(Asked(asked, block.n_neurons))
             self._swaps.append(Swaps.agreed(soon, words, masks))
-        self._march = marching(self.blocks, self.exchanges, self._n_heard, self._asked, self._swaps)
+        n_heard = [[of.size for of in hears] for hears in rows]
+        self._march = marching(self.blocks, self.exchanges, n_heard, self._asked, self._swaps)
 
     def advance(
         self,
@@ -156,6 +154,7 @@ class Gang:
         spikes: bool,
         drive: Drive | None = None,
         watch: Watch | None = None,
+        summed: bool = False,
     ) -> Window:
         """Run some steps.
 
@@ -170,6 +169,8 @@ class Gang:
             What stimuli do in these steps.
         watch : Watch, optional
             What else to look at.
+        summed : bool
+            Return the counts of all steps together.
 
         Returns
         -------
@@ -177,25 +178,28 @@ class Gang:
         """
         self._before = []  # frees what the last change replaced
         begun = perf_counter()
-        members = self.blocks[0].spec.members
-        first_step = self.blocks[0].step_index
+        flow, first_step = self.haemodynamics, self.blocks[0].step_index
         observers = self._observers(watch, n_steps)
-        bold, done = [np.zeros((0, members, 0))], first_step
+        if flow is not None and self._on_one_device:
+            from dtbdask.sim.cuda_stride import stride
 
-        def follow(count: NDArray[np.int32]) -> None:
-            nonlocal done
-            if self.haemodynamics is not None:
-                bold.append(self.haemodynamics.advance(count, done, frame_steps))
-            done += count.shape[0]
-
-        walk = self._stride if self._on_one_device else self._walk
-        count, fired = walk(n_steps, drive, observers, spikes=spikes, each=follow)
+            count, bold, fired = stride(
+                self.blocks[0], flow, n_steps, frame_steps, drive, observers, spikes=spikes,
+                summed=summed,
+            )  # fmt: skip
+        else:
+            count, fired = self._walk(n_steps, drive, observers, spikes=spikes)
+            bold = np.zeros((0, count.shape[1], 0))
+            if flow is not None:
+                bold = flow.advance(count, first_step, frame_steps)
+            if summed:
+                count = count.sum(axis=0, keepdims=True, dtype=np.int64)
         for observer in observers:
             observer.finish()
         seen = [observer.seen for observer in observers]
         self._steps += n_steps
         self._took_s += perf_counter() - begun
-        return Window(first_step, count, np.concatenate(bold[1:] or bold), *fired, seen)
+        return Window(first_step, count, bold, *fired, seen)
 
     @property
     def _overlaps(self) -> bool:
@@ -208,18 +212,8 @@ class Gang:
         """The network is one block, on a device: nothing is exchanged."""
         return self.partition.n_blocks == 1 and self.blocks[0].spec.device == "cuda"
 
-    def _stride(
-        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool,
-        each: Callable[[NDArray[np.int32]], None],
-    ) -> tuple[NDArray[np.int32], Spikes]:  # fmt: skip
-        """Counts, and spikes of member 0, of some steps of the one block on a device."""
-        from dtbdask.sim.cuda_stride import stride
-
-        return stride(self.blocks[0], n_steps, drive, observers, spikes=spikes, each=each)
-
     def _walk(
-        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool,
-        each: Callable[[NDArray[np.int32]], None],
+        self, n_steps: int, drive: Drive | None, observers: list[Observer], *, spikes: bool
     ) -> tuple[NDArray[np.int32], Spikes]:  # fmt: skip
         """Counts, and spikes of member 0, of some steps of all blocks.
 
@@ -249,7 +243,6 @@ class Gang:
                 self._step(k, count[k], observers, spikes=spikes, last=k == n_steps - 1)
                 k += 1
         put(n_steps)
-        each(count)
         return count, self._raster.spikes()
 
     def _step(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dtbdask.sim.bold import Haemodynamics
 from dtbdask.sim.gang import Window
@@ -12,8 +14,9 @@ from dtbdask.sim.raster import merged
 
 
 def joined(
-    windows: Sequence[Window], haemodynamics: Haemodynamics | None, frame_steps: int
-) -> Window:
+    windows: Sequence[Window], haemodynamics: Haemodynamics | None, frame_steps: int, *,
+    summed: bool,
+) -> Window:  # fmt: skip
     """The window of a whole network and all its members.
 
     Parameters
@@ -24,14 +27,19 @@ def joined(
         Of the session, where the gangs have blocks of one network and not members; it goes on.
     frame_steps : int
         Steps of a BOLD frame.
+    summed : bool
+        The counts of all steps together; those of blocks come step by step.
     """
     if len(windows) == 1:
         return windows[0]
     first, seen = windows[0].first_step, [one for window in windows for one in window.seen]
+    counts: NDArray[Any]
     if haemodynamics is None:
         counts = np.concatenate([window.spike_count for window in windows], axis=1)
         bold = np.concatenate([window.bold for window in windows], axis=1)
         return Window(first, counts, bold, *windows[0].spikes, seen)
     counts = np.stack([window.spike_count for window in windows]).sum(axis=0, dtype=np.int32)
     bold = haemodynamics.advance(counts, first, frame_steps)
+    if summed:
+        counts = counts.sum(axis=0, keepdims=True, dtype=np.int64)
     return Window(first, counts, bold, *merged([window.spikes for window in windows]), seen)

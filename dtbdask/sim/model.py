@@ -134,18 +134,18 @@ def coefficients(
         A refractory period beyond the counter, or a multiplier on a per-neuron time constant.
     """
     block = slice(start, start + population.size)
-    value = np.ones((members, parameters.population["c"].shape[-1], N_COEFFICIENTS))
+    value = np.ones((N_COEFFICIENTS, members, parameters.population["c"].shape[-1]))
     slots = [-1] * N_COEFFICIENTS
     factors: list[Floats] = []
     for coefficient, (formula, names) in FORMULAS.items():
         given = [name for name in names if name in parameters.neuron]
         if not given:
             values = (parameters.population[n] * multiplier.get(n, 1.0) for n in names)
-            value[:, :, coefficient] = formula(h, *values)
+            value[coefficient] = formula(h, *values)
             continue
         slots[coefficient] = len(factors)
         if formula is _linear:
-            value[:, :, coefficient] = multiplier.get(names[0], 1.0)
+            value[coefficient] = multiplier.get(names[0], 1.0)
         elif varied := [n for n in names if n in multiplier or parameters.population[n].ndim > 1]:
             raise InputError(
                 f"{given[0]} is set per neuron and cannot be multiplied: neither can {varied[0]}, "
@@ -161,7 +161,8 @@ def coefficients(
     _check_pause(value, slots, factors)
     _check_reset(value, slots)
     factor = np.array(factors, dtype).reshape(len(factors), population.size)
-    return Coefficients(value.astype(dtype), factor, _features(parameters, tuple(slots)))
+    of_kernels = np.ascontiguousarray(np.moveaxis(value, 0, -1), dtype)
+    return Coefficients(of_kernels, factor, _features(parameters, tuple(slots)))
 
 
 def receptors(parameters: Parameters) -> tuple[bool, bool, bool, bool]:
@@ -186,7 +187,7 @@ def _features(parameters: Parameters, slots: tuple[int, ...]) -> Features:
 def _check_reset(value: Floats, slots: list[int]) -> None:
     if slots[Coefficient.V_RESET] >= 0 or slots[Coefficient.V_TH] >= 0:
         return  # compared neuron by neuron when they were given
-    reset, threshold = value[..., Coefficient.V_RESET], value[..., Coefficient.V_TH]
+    reset, threshold = value[Coefficient.V_RESET], value[Coefficient.V_TH]
     if (reset >= threshold).any():
         raise InputError(
             f"v_reset is {reset[reset >= threshold][0]:g} mV, not below the v_th of "
@@ -196,7 +197,7 @@ def _check_reset(value: Floats, slots: list[int]) -> None:
 
 def _check_pause(value: Floats, slots: list[int], factors: list[Floats]) -> None:
     slot = slots[Coefficient.REFRACTORY]
-    longest = (value[..., Coefficient.REFRACTORY] if slot < 0 else factors[slot]).max()
+    longest = (value[Coefficient.REFRACTORY] if slot < 0 else factors[slot]).max()
     if longest > LONGEST_PAUSE:
         raise InputError(
             f"t_ref takes {longest:,.0f} sub-steps; at most {LONGEST_PAUSE:,} fit: "

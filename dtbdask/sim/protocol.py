@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dtbdask.errors import InputError
 from dtbdask.graph.network import Network
-from dtbdask.graph.parameters import check, known
+from dtbdask.graph.parameters import beyond, check, known
 from dtbdask.graph.selection import choose, choose_populations, tell
 from dtbdask.sim.changes import Change
 from dtbdask.sim.currents import INITIAL
@@ -132,7 +132,7 @@ def _rows(parameter: str, value: ArrayLike, members: int, n: int) -> Floats:
 
 def _check_values(parameter: str, spread: Floats, how: str, dimension: str) -> None:
     if how == "assign":
-        for row in spread:
+        for row in spread[beyond(parameter, spread).any(axis=1)]:
             check(parameter, row, row.size, dimension)
         return
     zero = known(parameter).low <= 0

@@ -353,7 +353,10 @@ class Session:
         given = [read_stimulus(stimulus) for stimulus in root["stimuli"]]
         self._stimuli = [bind(stimulus, self.network, 0, self.dt_ms) for stimulus in given]
 
-    def advance(self, n_steps: int, *, spikes: bool = False, watch: Watch | None = None) -> Window:
+    def advance(
+        self, n_steps: int, *, spikes: bool = False, watch: Watch | None = None,
+        summed: bool = False,
+    ) -> Window:  # fmt: skip
         """Run some steps as one task a worker, and return what was seen.
 
         Parameters
@@ -363,6 +366,9 @@ class Session:
             Also return every spike of member 0.
         watch : Watch, optional
             What else to look at.
+        summed : bool
+            Return the spike counts of all steps together: of an ensemble those of each step are
+            much to send.
 
         Returns
         -------
@@ -371,9 +377,10 @@ class Session:
         """
         n_steps = whole_number("n_steps", n_steps, 1)
         drive = drive_of(self._stimuli, self.step, n_steps, self.dt_ms)
-        windows = self._ask("advance", n_steps, self.frame_steps, spikes, drive, watch)
+        split, steps = self._haemodynamics, (n_steps, self.frame_steps)
+        windows = self._ask("advance", *steps, spikes, drive, watch, summed and split is None)
         self.step += n_steps
-        return joined(windows, self._haemodynamics, self.frame_steps)
+        return joined(windows, split, self.frame_steps, summed=summed)
 
     def timing(self) -> Timing:
         """On what its blocks have spent their time, since they were made."""

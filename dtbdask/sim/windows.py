@@ -44,7 +44,7 @@ def in_windows(
     length = whole_number("dtbdask.session.window-steps", config.get("session.window-steps"), 1)
     counted = 4 * session.members * session.network.populations.size.size
     longest = max(length, MOST_COUNTS // counted)
-    sight: dict[str, Any] = {}
+    sight: dict[str, Any] = {"summed": True}
     if recorder is not None:
         sight = {"spikes": "spikes" in recorder.request.record, "watch": recorder.watch}
     trailing = nullcontext() if recorder is None else Trailing(recorder)

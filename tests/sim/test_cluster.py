@@ -259,11 +259,15 @@ def test_sessions_live_side_by_side(workers, network, meant):
     ):
         parts = [(one.advance(300, spikes=True), other.advance(300), many.advance(300))]
         parts.append((one.advance(300, spikes=True), other.advance(300), many.advance(300)))
+        summed = one.advance(50, summed=True), many.advance(50, summed=True)
     count = np.concatenate([part[0].spike_count for part in parts])
     np.testing.assert_array_equal(count, meant.spike_count)
     assert not np.array_equal(np.concatenate([part[1].spike_count for part in parts]), count)
     members = np.concatenate([part[2].spike_count for part in parts])
     np.testing.assert_array_equal(members[:, :1], meant.spike_count)
+    np.testing.assert_array_equal(summed[0].spike_count, summed[1].spike_count[:, :1])
+    assert summed[0].spike_count.shape == (1, 1, count.shape[2])
+    assert summed[0].spike_count.any()
 
 
 # A worker dies

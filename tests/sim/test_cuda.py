@@ -71,6 +71,25 @@ def test_sub_steps_and_members_have_the_bits_of_the_cpu(options):
     same(*[advance(s, [50, 50]) for s in both(network, **options)])
 
 
+@pytest.mark.parametrize("members", [1, 3])
+def test_haemodynamics_have_the_bits_of_the_cpu(members):
+    """Whatever the windows, and with populations of a voxel apart from each other."""
+    network = make_network(voxels=7, neurons=2000, degree=30, noise_rate=0.01)
+    network.populations.voxel[:] = np.random.default_rng(2).permutation(network.populations.voxel)
+    found = []
+    for session in both(network, members=members, tr_s=0.03):
+        state = session.balloon()
+        state[1:] *= np.linspace(0.5, 2, state.shape[2])
+        session.put_balloon(state)
+        windows = [session.advance(n, summed=n % 2 == 1) for n in (7, 130, 301)]
+        found.append([*[w.bold for w in windows], *[w.spike_count for w in windows],
+                      session.balloon()])  # fmt: skip
+    assert len(found[0][2]) == 10
+    assert np.ptp(found[0][2]) > 0
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_two_thousand_steps_of_twenty_thousand_neurons():
     network = make_network(voxels=10, neurons=20_000, degree=100)
     pair = [advance(s, [2000]) for s in both(network)]

@@ -43,6 +43,19 @@ def test_windows_that_are_over_soon_become_longer(network, tmp_path, quick):
     np.testing.assert_array_equal(data.spike_neuron, window.spike_neuron)
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"blocks": 3}, {"members": 3}, {"members": 3, "threads": 2}]
+)
+def test_counts_can_be_summed_over_a_window(network, options):
+    with Session(network, seed=3, tr_s=0.02, **options) as session:
+        each = session.advance(50), session.advance(70)
+    with Session(network, seed=3, tr_s=0.02, **options) as session:
+        summed = session.advance(50, summed=True), session.advance(70, summed=True)
+    for one, other in zip(each, summed, strict=True):
+        np.testing.assert_array_equal(other.spike_count[0], one.spike_count.sum(axis=0))
+        np.testing.assert_array_equal(other.bold, one.bold)
+
+
 def test_a_window_is_written_while_the_next_is_simulated(network, tmp_path, monkeypatch):
     take, met = Recorder.take, threading.Barrier(2, timeout=30)
 
