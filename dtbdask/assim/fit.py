@@ -19,7 +19,8 @@ from dtbdask.sim.bold import Balloon
 
 Floats = NDArray[np.float64]
 
-LOWEST, HIGHEST = np.array([-5.0, 0.1, 0.1, 0.1]), np.array([5.0, 20.0, 10.0, 10.0])
+LOWEST = np.array([-5.0, 0.1, 0.1, 0.1])[:, None, None]
+HIGHEST = np.array([5.0, 20.0, 10.0, 10.0])[:, None, None]
 """Of s, f, v and q after an update: what blood does not leave, whatever a gain says."""
 
 
@@ -149,20 +150,23 @@ class Fit:
         if settings.walk.momentum > 0:
             parts.append(belief["velocity"])
         parts.append(np.moveaxis(forecast.balloon[: settings.members], 2, 1))
-        return np.moveaxis(np.concatenate(parts, axis=1), 1, 2)
+        n_variables = sum(part.shape[1] for part in parts)
+        state = np.empty((settings.members, settings.n_voxels, n_variables))
+        np.concatenate(parts, axis=1, out=np.moveaxis(state, 2, 1))
+        return state
 
     def _parted(self, state: Floats) -> Floats:
         """Take the corrected state apart; the haemodynamic one is handed back."""
         belief, m = self.belief, len(self.settings.names)
         rows = np.moveaxis(state, 2, 1)
-        balloon = np.clip(np.moveaxis(rows[:, -4:], 1, 2), LOWEST, HIGHEST)
+        balloon = np.clip(np.moveaxis(rows[:, -4:], 1, 0), LOWEST, HIGHEST)
         parts = [rows[:, k : k + m] for k in range(0, rows.shape[1] - 4, m)]
         if self.settings.walk.momentum > 0:
             belief["velocity"] = parts.pop()
         belief["z"] = parts[0]
         if self.settings.lag:
             belief["past"] = np.array([*parts[1:], parts[0]])
-        return balloon
+        return np.moveaxis(balloon, 0, -1)
 
     def _write(self, forecast: Forecast) -> None:
         """Hand the posterior what there is to know of a frame."""

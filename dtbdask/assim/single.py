@@ -48,10 +48,11 @@ def update_each(
     finite(state=state, predicted=predicted, observation=y)
     k = len(predicted)
     mean, mean_b = state.mean(axis=0), predicted.mean(axis=0)
-    X, Y = state - mean, predicted - mean_b
+    X, Y = state - mean, predicted - mean_b  # which becomes the analysis, in place
     P = (Y**2).sum(axis=0) / (k - 1)
     K = np.einsum("mv,mvn->vn", Y, X) / ((k - 1) * (P + error))[:, None]
     a = 0.5 if method == "denkf" else 1 / (1 + np.sqrt(error / (P + error)))
     X -= (a * Y)[:, :, None] * K
-    analysis: Floats = mean + K * (y - mean_b)[:, None] + inflation * X
-    return analysis
+    X *= inflation
+    X += mean + K * (y - mean_b)[:, None]
+    return X
