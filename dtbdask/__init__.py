@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dtbdask import viz
-    from dtbdask.assim.cycle import assimilate, open_posterior, resume_fit
+    from dtbdask.assim.cycle import assimilate, resume_fit
+    from dtbdask.assim.opening import open_posterior
     from dtbdask.assim.resimulate import resimulate
     from dtbdask.brain.connectome import (
         functional_connectivity,
@@ -68,7 +69,7 @@ _WHERE = {
     "Recording": "sim.recording",
     "open_recording": "sim.recording",
     "assimilate": "assim.cycle",
-    "open_posterior": "assim.cycle",
+    "open_posterior": "assim.opening",
     "resume_fit": "assim.cycle",
     "resimulate": "assim.resimulate",
 }

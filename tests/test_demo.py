@@ -11,7 +11,7 @@ import pytest
 from viz.page_checks import assert_self_contained
 
 from dtbdask import demo, schema
-from dtbdask.assim.cycle import open_posterior
+from dtbdask.assim.opening import open_posterior
 from dtbdask.brain.connectome import read_connectome, write_connectome
 from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.errors import MissingDependencyError

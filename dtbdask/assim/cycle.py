@@ -25,7 +25,8 @@ from dtbdask.assim.ensemble import Ensemble, spread_between
 from dtbdask.assim.fit import Fit
 from dtbdask.assim.hyper import Fixed, chosen_voxels, populations_of
 from dtbdask.assim.observe import Observation, observe
-from dtbdask.assim.posterior import ROWS, Posterior, open_posterior
+from dtbdask.assim.opening import open_posterior
+from dtbdask.assim.posterior import ROWS, Posterior
 from dtbdask.assim.settings import Settings
 from dtbdask.assim.walk import Walk
 from dtbdask.errors import InputError, StoreError, whole_number
@@ -33,7 +34,7 @@ from dtbdask.graph.identity import identity
 from dtbdask.graph.network import Network, open_network
 from dtbdask.sim.moments import writing
 
-__all__ = ["ROWS", "assimilate", "default_bounds", "open_posterior", "resume_fit"]
+__all__ = ["ROWS", "assimilate", "default_bounds", "resume_fit"]
 
 Floats = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""The posterior store: written frame by frame, and opened as lazy, labelled arrays."""
+"""The posterior store, written frame by frame; `dtbdask.assim.opening` reads it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dtbdask import schema
 from dtbdask.assim.evidence import ahead_scores, held_scores
+from dtbdask.assim.opening import open_posterior
 from dtbdask.assim.scores import FIRST, forecast_scores, parameter_error
 from dtbdask.assim.settings import Settings
 from dtbdask.sim.record import Column
@@ -134,42 +135,3 @@ class Posterior:
             f"parameter_error_{name}": parameter_error(h, truth, low, high)["error"]
             for name, h in values.items()
         }
-
-
-def open_posterior(path: str | Path) -> xr.Dataset:
-    """A finished posterior as lazy, labelled arrays.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    xarray.Dataset
-        The arrays of `dtbdask.schema.POSTERIOR`; scores and settings are attributes.
-
-    Raises
-    ------
-    StoreError
-        Not a posterior, never finished, or damaged.
-    """
-    import dask.array as da
-
-    group = schema.open_store(path, "posterior")
-    root = schema.root_of(group)
-    data = {
-        name: (
-            spec.dims,
-            da.from_zarr(group[name]),
-            {"units": spec.unit, "long_name": spec.meaning},
-        )
-        for name, spec in schema.POSTERIOR.items()
-        if name in group
-    }
-    frames = np.arange(schema.array(group, "bold_observed").shape[0])
-    coords = {
-        "parameter": list(root.pop("parameters")),
-        "voxel_label": ("voxel", list(root.pop("labels"))),
-        "time_s": ("frame", (frames + 1) * root["tr_s"]),
-    }
-    return xr.Dataset(data, coords=coords, attrs=root)

@@ -48,7 +48,8 @@ def update_each(
     finite(state=state, predicted=predicted, observation=y)
     k = len(predicted)
     mean, mean_b = state.mean(axis=0), predicted.mean(axis=0)
-    X, Y = state - mean, predicted - mean_b  # which becomes the analysis, in place
+    X: Floats = state - mean  # becomes the analysis, in place
+    Y = predicted - mean_b
     P = (Y**2).sum(axis=0) / (k - 1)
     K = np.einsum("mv,mvn->vn", Y, X) / ((k - 1) * (P + error))[:, None]
     a = 0.5 if method == "denkf" else 1 / (1 + np.sqrt(error / (P + error)))

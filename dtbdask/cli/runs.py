@@ -142,7 +142,7 @@ def report(
 ) -> None:  # fmt: skip
     """Draw whatever is given as one self-contained HTML page."""
     from dtbdask import viz
-    from dtbdask.assim.cycle import open_posterior
+    from dtbdask.assim.opening import open_posterior
     from dtbdask.brain.connectome import read_connectome
     from dtbdask.graph.network import open_network
     from dtbdask.sim.recording import open_recording

@@ -8,9 +8,10 @@ import pytest
 import xarray as xr
 
 from dtbdask import schema
-from dtbdask.assim.cycle import assimilate, default_bounds, open_posterior
+from dtbdask.assim.cycle import assimilate, default_bounds
 from dtbdask.assim.ensemble import Ensemble, spread_between
 from dtbdask.assim.observe import Observation, observe
+from dtbdask.assim.opening import open_posterior
 from dtbdask.assim.scores import forecast_scores, parameter_error
 from dtbdask.assim.twin import hidden_truth, observe_twin
 from dtbdask.assim.walk import Walk

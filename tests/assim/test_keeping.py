@@ -10,9 +10,10 @@ import pytest
 
 from dtbdask import schema
 from dtbdask.assim import fit as fits
-from dtbdask.assim.cycle import assimilate, open_posterior, resume_fit
+from dtbdask.assim.cycle import assimilate, resume_fit
 from dtbdask.assim.ensemble import Ensemble
 from dtbdask.assim.observe import Observation
+from dtbdask.assim.opening import open_posterior
 from dtbdask.assim.walk import Walk
 from dtbdask.cluster import connect
 from dtbdask.errors import InputError, StoreError, StoreExistsError

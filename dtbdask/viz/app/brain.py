@@ -112,10 +112,9 @@ class Brain:
         return self.scenes.key(), self._desk.choice.moment, tuple(self._desk.choice.regions)
 
     def _make(self) -> Hashable:
-        """What cannot be changed in a picture that is there: its scale and labels."""
+        """What cannot be changed in a picture that is there: its labels, and how many points."""
         film = self.scenes.film()
-        clim = film.clim(self._desk.choice.moment)
-        return self._desk.choice.shown, clim, film.value.label, np.isnan(film.still).sum()
+        return self._desk.choice.shown, film.value.label, np.isnan(film.still).sum()
 
     def _colours(self, film: Film) -> dict[str, Any]:
         return {"clim": film.clim(self._desk.choice.moment), "diverging": film.diverging}

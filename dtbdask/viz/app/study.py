@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import xarray as xr
 
 from dtbdask import schema
+from dtbdask.assim.opening import open_posterior
 from dtbdask.brain.connectome import read_connectome
 from dtbdask.errors import DTBDaskError, InputError, StoreError
 from dtbdask.graph.network import Network, open_network
@@ -128,59 +128,9 @@ class Fit:
         if self.finished:
             return
         self.finished = schema.read_root(self.path).get("status") == "complete"
-        data = read_posterior(self.path)
+        data = open_posterior(self.path, live=True)
         self.n_frames = int(data.attrs["n_frames"])
         self.data, self.version = data, data.sizes["frame"] + self.finished
-
-
-def read_posterior(path: Path) -> xr.Dataset:
-    """A posterior as far as it is there: whole chunks of one that is still written.
-
-    Parameters
-    ----------
-    path : path
-
-    Raises
-    ------
-    StoreError
-        Not a posterior, or damaged.
-    """
-    import dask.array as da
-
-    group = schema.open_store(path, "posterior", status="any")
-    root = schema.root_of(group)
-    arrays: dict[str, Any] = {
-        name: group[name] for name in schema.POSTERIOR if name in group
-    }  # fmt: skip
-    growing = {n: a for n, a in arrays.items() if "frame" in schema.POSTERIOR[n].dims}
-    if "bold_observed" not in growing:
-        raise StoreError(f"{path}: no bold_observed yet; the fit has only just begun")
-    total = int(growing["bold_observed"].shape[0])
-    there = min(
-        min(int(a.shape[0]), int(a.chunks[0]) * int(a.nchunks_initialized) // _columns(a))
-        for a in growing.values()
-    )
-    data = {
-        name: (
-            schema.POSTERIOR[name].dims,
-            da.from_zarr(array)[:there] if name in growing else da.from_zarr(array),
-            {"units": schema.POSTERIOR[name].unit},
-        )
-        for name, array in arrays.items()
-    }
-    coords = {
-        "parameter": list(root["parameters"]),
-        "voxel_label": ("voxel", list(root["labels"])),
-        "time_s": ("frame", (np.arange(there) + 1) * root["tr_s"]),
-    }
-    about = {k: v for k, v in root.items() if k not in ("labels", "parameters")}
-    return xr.Dataset(data, coords=coords, attrs={**about, "n_frames": total})
-
-
-def _columns(array: Any) -> int:
-    """Chunks along all dimensions but the first."""
-    sizes = zip(array.shape[1:], array.chunks[1:], strict=True)
-    return int(np.prod([-(-n // c) for n, c in sizes]))
 
 
 class Study:
@@ -189,10 +139,10 @@ class Study:
     Parameters
     ----------
     stores : sequence of path
-        Networks, recordings (two at most) and posteriors.
+        Networks, recordings (two at most) and posteriors. Without a network, the one that the first
+        of the others names is taken, if it is there.
     connectome : str, optional
-        What `read_connectome` reads; without it the one that the network or the recordings name as
-        their source, if it can be read.
+        What `read_connectome` reads: where regions lie, and their connections.
 
     Attributes
     ----------
@@ -220,7 +170,7 @@ class Study:
         if len(self.runs) > MOST_RUNS:
             raise InputError(f"{len(self.runs)} recordings given; at most {MOST_RUNS} are compared")
         self._find_network()
-        self.brain = self._find_brain(connectome)
+        self.brain = None if connectome is None else read_connectome(connectome)
         self._check_labels()
 
     @property
@@ -277,9 +227,6 @@ class Study:
                 self.network = open_network(str(named[0]))
             except DTBDaskError as error:
                 logger.info("no network: %s", error)
-
-    def _find_brain(self, connectome: str | None) -> xr.Dataset | None:
-        return None if connectome is None else read_connectome(connectome)
 
     def _check_labels(self) -> None:
         labels = self.labels
