@@ -5,7 +5,9 @@
 A run writes rates and spikes; `dtbdask view` of it is served by another process, and a client has
 its page open, as a browser would, but draws nothing itself. That process is stopped and let go on
 in turn. Of each stretch the first seconds are left out; told is the median over pairs of stretches
-of how much longer a step takes while the view follows.
+of how much longer a step takes while the view follows. Beside it stands what the view's process
+took of all cores meanwhile, which others on the machine do not disturb: a run that keeps all cores
+busy cannot be slowed by less, nor, unless its threads wait for one another, by much more.
 """
 
 import argparse
@@ -18,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+
+import psutil
 
 from dtbdask.brain.synthetic import synthetic_connectome
 from dtbdask.graph.build import build
@@ -89,16 +93,21 @@ def follow(path, port, page):
 
 
 def measure(run, server, pairs, seconds):
-    """How much longer a step takes while followed, pair by pair."""
-    ratios = []
+    """How much longer a step takes while followed, and what of all cores that takes, by pairs."""
+    ratios, shares = [], []
+    process = psutil.Process(server.pid)
     for pair in range(pairs):
         took = {}
         for followed in (True, False) if pair % 2 else (False, True):
             server.send_signal(signal.SIGCONT if followed else signal.SIGSTOP)
+            begun, used = time.perf_counter(), sum(process.cpu_times()[:2])
             took[followed] = run.step_s(seconds)
+            if followed:
+                used = sum(process.cpu_times()[:2]) - used
+                shares.append(used / (time.perf_counter() - begun) / os.cpu_count())
         ratios.append(took[True] / took[False] - 1)
     server.send_signal(signal.SIGCONT)
-    return ratios
+    return ratios, shares
 
 
 def main():
@@ -117,7 +126,7 @@ def main():
         processes = follow(path, given.port, given.page)
         try:
             run.step_s(20.0)
-            ratios = measure(run, processes[0], given.pairs, given.seconds)
+            ratios, shares = measure(run, processes[0], given.pairs, given.seconds)
         finally:
             for process in processes:
                 process.kill()
@@ -125,6 +134,8 @@ def main():
         "neurons": int(given.neurons), "page": given.page, "pairs": given.pairs,
         "slower_median_percent": 100 * median(ratios),
         "slower_percent": sorted(round(100 * ratio, 2) for ratio in ratios),
+        "of_all_cores_median_percent": 100 * median(shares),
+        "of_all_cores_percent": sorted(round(100 * share, 2) for share in shares),
         "load_average": os.getloadavg()[1],
     }  # fmt: skip
     print(json.dumps(told, indent=1))
