@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from dtbdask.assim.checks import finite
@@ -46,14 +47,44 @@ def update_each(
     analysis : (member, voxel, variable) float64
     """
     finite(state=state, predicted=predicted, observation=y)
-    k = len(predicted)
-    mean, mean_b = state.mean(axis=0), predicted.mean(axis=0)
-    X: Floats = state - mean  # becomes the analysis, in place
-    Y = predicted - mean_b
-    P = (Y**2).sum(axis=0) / (k - 1)
-    K = np.einsum("mv,mvn->vn", Y, X) / ((k - 1) * (P + error))[:, None]
-    a = 0.5 if method == "denkf" else 1 / (1 + np.sqrt(error / (P + error)))
-    X -= (a * Y)[:, :, None] * K
-    X *= inflation
-    X += mean + K * (y - mean_b)[:, None]
+    share = np.nan if method == "etkf" else 0.5
+    return _updated(state, predicted, y, error, share, inflation)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _updated(
+    state: Floats, predicted: Floats, y: Floats, error: Floats, share: float, inflation: float
+) -> Floats:
+    """`update_each`, a voxel at a time, whose members fit into the first cache; a is `share`.
+
+    Sums go over members in their order, whatever else the state holds.
+    """
+    n_members, n_voxels, n_variables = state.shape
+    X = np.empty(state.shape)  # becomes the analysis, in place
+    Y = np.empty(n_members)
+    mean, K = np.empty(n_variables), np.empty(n_variables)
+    for v in range(n_voxels):
+        mean[:], K[:], mean_b, P = 0.0, 0.0, 0.0, 0.0
+        for m in range(n_members):
+            mean_b += predicted[m, v]
+            for n in range(n_variables):
+                mean[n] += state[m, v, n]
+        mean_b /= n_members
+        for n in range(n_variables):
+            mean[n] /= n_members
+        for m in range(n_members):
+            Y[m] = predicted[m, v] - mean_b
+            P += Y[m] * Y[m]
+            for n in range(n_variables):
+                X[m, v, n] = state[m, v, n] - mean[n]
+                K[n] += Y[m] * X[m, v, n]
+        P /= n_members - 1
+        for n in range(n_variables):
+            K[n] /= (n_members - 1) * (P + error[v])
+            mean[n] += K[n] * (y[v] - mean_b)
+        a = share if share == share else 1 / (1 + np.sqrt(error[v] / (P + error[v])))
+        for m in range(n_members):
+            aY = a * Y[m]
+            for n in range(n_variables):
+                X[m, v, n] = (X[m, v, n] - aY * K[n]) * inflation + mean[n]
     return X
