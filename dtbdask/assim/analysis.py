@@ -98,8 +98,10 @@ class Analysis:
             Of perturbations.
         """
         at = self._observed
-        # in one order of memory, whatever it came in: sums over members then have the same bits
-        state, predicted = np.ascontiguousarray(state), np.ascontiguousarray(predicted)
+        predicted = np.ascontiguousarray(predicted)
+        if self._method not in ("etkf", "denkf"):
+            # in one order of memory, whatever it came in: sums over members then have the same bits
+            state = np.ascontiguousarray(state)
         if self._taper is not None:
             return _computed(self._local(_pieces(state), predicted[:, at], y[at]))
         before = state if at.size == y.size else state[:, at]
@@ -135,8 +137,7 @@ def _alone(
     inflation: float,
 ) -> Floats:  # fmt: skip
     """Some voxels, each with its own observation, by a deterministic filter."""
-    state, b = np.ascontiguousarray(state), np.ascontiguousarray(b)
-    return update_each(state, b, y, error, method, inflation)
+    return update_each(state, np.ascontiguousarray(b), y, error, method, inflation)
 
 
 def _perturbed(

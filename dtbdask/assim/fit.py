@@ -150,15 +150,12 @@ class Fit:
         if settings.walk.momentum > 0:
             parts.append(belief["velocity"])
         parts.append(np.moveaxis(forecast.balloon[: settings.members], 2, 1))
-        n_variables = sum(part.shape[1] for part in parts)
-        state = np.empty((settings.members, settings.n_voxels, n_variables))
-        np.concatenate(parts, axis=1, out=np.moveaxis(state, 2, 1))
-        return state
+        return np.concatenate(parts, axis=1).swapaxes(1, 2)
 
     def _parted(self, state: Floats) -> Floats:
         """Take the corrected state apart; the haemodynamic one is handed back."""
         belief, m = self.belief, len(self.settings.names)
-        rows = np.moveaxis(state, 2, 1)
+        rows = state.swapaxes(1, 2)
         balloon = np.clip(np.moveaxis(rows[:, -4:], 1, 0), LOWEST, HIGHEST)
         parts = [rows[:, k : k + m] for k in range(0, rows.shape[1] - 4, m)]
         if self.settings.walk.momentum > 0:

@@ -47,44 +47,41 @@ def update_each(
     analysis : (member, voxel, variable) float64
     """
     finite(state=state, predicted=predicted, observation=y)
-    share = np.nan if method == "etkf" else 0.5
-    return _updated(state, predicted, y, error, share, inflation)
+    rows = np.ascontiguousarray(state.swapaxes(1, 2))  # nothing to do where voxels came last
+    k = len(predicted) - 1
+    mean_b = predicted.sum(axis=0) / (k + 1)
+    Y = predicted - mean_b
+    P = (Y * Y).sum(axis=0) / k
+    a = 1 / (1 + np.sqrt(error / (P + error))) if method == "etkf" else np.full(y.shape, 0.5)
+    return _updated(rows, Y, y - mean_b, k * (P + error), a, inflation).swapaxes(1, 2)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _updated(
-    state: Floats, predicted: Floats, y: Floats, error: Floats, share: float, inflation: float
+    state: Floats, Y: Floats, innovation: Floats, total: Floats, a: Floats, inflation: float
 ) -> Floats:
-    """`update_each`, a voxel at a time, whose members fit into the first cache; a is `share`.
+    """Analysis (member, variable, voxel), all voxels of a variable at once.
 
-    Sums go over members in their order, whatever else the state holds.
+    `total` is (k - 1) (P + R). Sums go over members in their order, whatever else the state holds.
     """
-    n_members, n_voxels, n_variables = state.shape
+    n_members, n_variables, n_voxels = state.shape
     X = np.empty(state.shape)  # becomes the analysis, in place
-    Y = np.empty(n_members)
-    mean, K = np.empty(n_variables), np.empty(n_variables)
-    for v in range(n_voxels):
-        mean[:], K[:], mean_b, P = 0.0, 0.0, 0.0, 0.0
+    mean, K = np.empty(n_voxels), np.empty(n_voxels)
+    for n in range(n_variables):
+        mean[:], K[:] = 0.0, 0.0
         for m in range(n_members):
-            mean_b += predicted[m, v]
-            for n in range(n_variables):
-                mean[n] += state[m, v, n]
-        mean_b /= n_members
-        for n in range(n_variables):
-            mean[n] /= n_members
+            for v in range(n_voxels):
+                mean[v] += state[m, n, v]
+        for v in range(n_voxels):
+            mean[v] /= n_members
         for m in range(n_members):
-            Y[m] = predicted[m, v] - mean_b
-            P += Y[m] * Y[m]
-            for n in range(n_variables):
-                X[m, v, n] = state[m, v, n] - mean[n]
-                K[n] += Y[m] * X[m, v, n]
-        P /= n_members - 1
-        for n in range(n_variables):
-            K[n] /= (n_members - 1) * (P + error[v])
-            mean[n] += K[n] * (y[v] - mean_b)
-        a = share if share == share else 1 / (1 + np.sqrt(error[v] / (P + error[v])))
+            for v in range(n_voxels):
+                X[m, n, v] = state[m, n, v] - mean[v]
+                K[v] += Y[m, v] * X[m, n, v]
+        for v in range(n_voxels):
+            K[v] /= total[v]
+            mean[v] += K[v] * innovation[v]
         for m in range(n_members):
-            aY = a * Y[m]
-            for n in range(n_variables):
-                X[m, v, n] = (X[m, v, n] - aY * K[n]) * inflation + mean[n]
+            for v in range(n_voxels):
+                X[m, n, v] = (X[m, n, v] - a[v] * Y[m, v] * K[v]) * inflation + mean[v]
     return X
